@@ -196,6 +196,7 @@ def execute(path):
         timeout=600,
         coalesce_streams=True,
         record_timing=False,
+        extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": str(path.parent)}},
     )
     try:

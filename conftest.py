@@ -1,0 +1,47 @@
+"""Close a hole in nbval for the chapters: compare pictures, which it takes on trust."""
+
+import base64
+import io
+import os
+
+import numpy as np
+import pytest
+from nbval.plugin import IPyNbCell
+from PIL import Image
+
+TOLERANCE = 2.0  # root mean square over all pixels, of 255; a moved curve makes 5 or more
+
+os.environ.pop("MPLBACKEND", None)  # the kernels of the chapters draw inline
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """After nbval has run and compared a cell, compare the pictures that it drew."""
+    result = yield
+    if isinstance(item, IPyNbCell) and item.options["check"]:
+        fault = picture_fault(pictures(item.cell.outputs), pictures(item.test_outputs))
+        if fault:
+            item.raise_cell_error(fault)
+    return result
+
+
+def pictures(outputs):
+    """Return the PNG pictures among a cell's outputs as float arrays of shape (h, w, 4)."""
+    encoded = [
+        output.data["image/png"] for output in outputs if "image/png" in output.get("data", {})
+    ]
+    images = [Image.open(io.BytesIO(base64.b64decode(text))) for text in encoded]
+    return [np.asarray(image.convert("RGBA"), dtype=float) for image in images]
+
+
+def picture_fault(stored, drawn):
+    """Say how the pictures drawn differ from the stored ones, or return None."""
+    if len(stored) != len(drawn):
+        return f"Drew {len(drawn)} pictures where {len(stored)} are stored"
+    for number, (old, new) in enumerate(zip(stored, drawn, strict=True), start=1):
+        if old.shape != new.shape:
+            return f"Picture {number} has shape {new.shape} where {old.shape} is stored"
+        distance = np.sqrt(np.mean((old - new) ** 2))
+        if distance > TOLERANCE:
+            return f"Picture {number} differs from the stored one by {distance:.1f} of 255 (RMS)"
+    return None

@@ -1,0 +1,161 @@
+"""The runner: what it says, when it installs, and how it leaves a notebook."""
+
+import copy
+import importlib.util
+import sys
+
+import pytest
+from nbformat import v4
+
+import course
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Point the runner at an empty project whose commands are recorded, not run."""
+    (tmp_path / "requirements.txt").write_text("numpy==2.4.6\n")
+    (tmp_path / "pyproject.toml").write_text("")
+    monkeypatch.setattr(course, "ROOT", tmp_path)
+    monkeypatch.setattr(course, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(course, "STAMP", tmp_path / ".venv" / "course-stamp.txt")
+    commands = []
+
+    def call(command):
+        commands.append([str(word) for word in command])
+        if "venv" in command:
+            course.venv_python().parent.mkdir(parents=True, exist_ok=True)
+            course.venv_python().touch()
+            settings = f"home = /usr/bin\nversion = {course.running_version()}.0\n"
+            (course.VENV / "pyvenv.cfg").write_text(settings)
+        return 0
+
+    monkeypatch.setattr(course.subprocess, "call", call)
+    return commands
+
+
+def test_an_old_python_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 10, 13))
+    message = course.main(["book"])
+    assert message == "The course needs Python 3.11 or later, and this is Python 3.10."
+
+
+def test_an_unknown_verb_names_the_verbs():
+    assert "no verb 'boook'; the verbs are book, serve, test" in course.main(["boook"])
+
+
+def test_a_verb_without_arguments_refuses_them():
+    assert "'book' takes no arguments, got --fast" in course.main(["book", "--fast"])
+
+
+def test_help_names_every_verb(capsys):
+    assert course.main([]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"course.py {verb}" in printed for verb in course.VERBS)
+
+
+def test_the_environment_is_made_once(project):
+    course.make_environment()
+    made = list(project)
+    course.make_environment()
+    assert ["venv" in command for command in made] == [True, False]
+    assert made[1][-3:] == ["install", "-r", "requirements.txt"]
+    assert project == made
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "pyproject.toml"])
+def test_changed_requirements_are_installed_again(project, name):
+    course.make_environment()
+    project.clear()
+    (course.ROOT / name).write_text("changed\n")
+    course.make_environment()
+    assert [command[-3] for command in project] == ["install"]
+
+
+def test_another_python_makes_the_environment_anew(project):
+    course.make_environment()
+    project.clear()
+    (course.VENV / "pyvenv.cfg").write_text("version = 3.9.18\n")
+    course.make_environment()
+    assert "--clear" in project[0]
+
+
+def test_a_python_without_venv_is_one_sentence(project, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match=r"install its venv module .* apt install python3-venv"):
+        course.make_environment()
+    assert project == []
+
+
+def test_a_failed_install_is_one_sentence_and_leaves_no_stamp(project, monkeypatch):
+    course.make_environment()
+    (course.ROOT / "requirements.txt").write_text("changed\n")
+    monkeypatch.setattr(course.subprocess, "call", lambda command: 1)
+    with pytest.raises(SystemExit, match=r"Installing requirements\.txt failed"):
+        course.make_environment()
+    assert not course.STAMP.exists()
+
+
+def test_an_unknown_chapter_names_the_chapters():
+    message = course.notebooks("99_nowhere")
+    assert message.startswith("There is no chapter 99_nowhere; there are ")
+
+
+def notebook_of(*ids):
+    notebook = v4.new_notebook(cells=[v4.new_markdown_cell("text") for _ in ids])
+    for cell, cell_id in zip(notebook.cells, ids, strict=True):
+        cell["id"] = cell_id
+    return notebook
+
+
+def ids_after(notebook, name="01_full_batch"):
+    return [cell["id"] for cell in course.normalise(notebook, name)["cells"]]
+
+
+def test_random_ids_become_the_slug_and_the_position():
+    notebook = notebook_of("0a1b2c3d", "3f2504e0-4f89-41d3-9a0c-0305e82c3301")
+    assert ids_after(notebook) == ["full-batch-01", "full-batch-02"]
+
+
+def test_readable_ids_stay():
+    assert ids_after(notebook_of("stability", "0a1b2c3d")) == ["stability", "full-batch-02"]
+
+
+def test_an_inserted_cell_renames_no_other():
+    notebook = notebook_of("full-batch-01", "0a1b2c3d", "full-batch-02", "full-batch-03")
+    expected = ["full-batch-01", "full-batch-04", "full-batch-02", "full-batch-03"]
+    assert ids_after(notebook) == expected
+
+
+def test_a_copied_id_is_given_away_once():
+    assert ids_after(notebook_of("stability", "stability")) == ["stability", "full-batch-02"]
+
+
+def test_metadata_of_one_machine_is_left_out():
+    cell = v4.new_code_cell("1 + 1")
+    cell.metadata = {
+        "execution": {"iopub.execute_input": "2026-11-23T22:55:00Z"},
+        "mystnb": {"image": {"alt": "A line."}},
+        "tags": ["hide-input"],
+    }
+    notebook = v4.new_notebook(cells=[cell])
+    notebook.metadata = {"language_info": {"name": "python", "version": "3.13.0"}, "signature": "x"}
+    course.normalise(notebook, "01_full_batch")
+    assert set(cell.metadata) == {"mystnb", "tags"}
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert "version" not in notebook.metadata["language_info"]
+
+
+def test_normalising_twice_changes_nothing():
+    once = course.normalise(notebook_of("0a1b2c3d", "stability", "stability"), "02_sgd")
+    assert course.normalise(copy.deepcopy(once), "02_sgd") == once
+
+
+def test_a_failing_chapter_is_not_written(tmp_path, capsys):
+    import nbformat
+
+    path = tmp_path / "01_broken.ipynb"
+    nbformat.write(v4.new_notebook(cells=[v4.new_code_cell("1 / 0")]), path)
+    before = path.read_bytes()
+    assert not course.execute(path)
+    assert path.read_bytes() == before
+    assert "ZeroDivisionError" in capsys.readouterr().out

@@ -1,0 +1,137 @@
+"""What nbval takes on trust: cells never executed, pictures, and chapters outside the book."""
+
+import copy
+import subprocess
+import sys
+
+import nbformat
+import numpy as np
+import pytest
+from nbformat import v4
+from sphinx_external_toc.parsing import parse_toc_yaml
+
+import course
+from conftest import picture_fault
+
+CHAPTERS = sorted(course.BOOK.glob("*.ipynb"))
+
+
+def faults(notebook):
+    """Return what is wrong with the stored execution of a notebook, a sentence for each fault."""
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    found = []
+    if [cell.execution_count for cell in cells] != list(range(1, len(cells) + 1)):
+        found.append("the cells were not executed once each, from top to bottom")
+    for number, cell in enumerate(cells, start=1):
+        may_fail = "raises-exception" in cell.metadata.get("tags", [])
+        alt_text = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+        for output in cell.outputs:
+            if output.output_type == "error" and not may_fail:
+                found.append(f"code cell {number} ends in {output.ename}")
+            if output.get("name") == "stderr":
+                found.append(f"code cell {number} writes to stderr: {output.text.strip()}")
+            if "image/png" in output.get("data", {}) and not alt_text.strip():
+                found.append(f"code cell {number} draws a figure without alt text")
+    return found
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """Return a small notebook with two pictures, executed."""
+    draw = "import matplotlib.pyplot as plt\nfig, ax = plt.subplots()\nax.plot({})\nplt.show()"
+    sources = ["print('a number: 1')", draw.format([0, 1, 2]), draw.format([2, 1, 0])]
+    notebook = v4.new_notebook(cells=[v4.new_code_cell(source) for source in sources])
+    for cell in notebook.cells[1:]:
+        cell.metadata["mystnb"] = {"image": {"alt": "A line."}}
+    path = tmp_path_factory.mktemp("notebook") / "01_small.ipynb"
+    nbformat.write(notebook, path)
+    assert course.execute(path)
+    return nbformat.read(path, as_version=4)
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_chapter_is_stored_as_executed(path):
+    assert faults(nbformat.read(path, as_version=4)) == []
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_chapter_is_stored_normalised(path):
+    stored = nbformat.read(path, as_version=4)
+    assert course.normalise(copy.deepcopy(stored), path.stem) == stored
+
+
+def test_every_chapter_is_in_the_book():
+    pages = set(parse_toc_yaml(course.ROOT / "_toc.yml"))
+    assert {f"book/{path.stem}" for path in CHAPTERS} <= pages
+
+
+def test_an_executed_notebook_has_no_faults(executed):
+    assert faults(executed) == []
+
+
+def forget_execution(notebook):
+    notebook.cells[0].execution_count = None
+    notebook.cells[0].outputs = []
+
+
+def execute_out_of_order(notebook):
+    notebook.cells[0].execution_count = 4
+
+
+def store_an_error(notebook):
+    notebook.cells[0].outputs = [
+        v4.new_output("error", ename="ValueError", evalue="", traceback=[])
+    ]
+
+
+def store_a_warning(notebook):
+    notebook.cells[0].outputs = [v4.new_output("stream", name="stderr", text="a warning")]
+
+
+def forget_alt_text(notebook):
+    del notebook.cells[1].metadata["mystnb"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fault"),
+    [
+        (forget_execution, "not executed once each"),
+        (execute_out_of_order, "not executed once each"),
+        (store_an_error, "ends in ValueError"),
+        (store_a_warning, "writes to stderr: a warning"),
+        (forget_alt_text, "code cell 2 draws a figure without alt text"),
+    ],
+)
+def test_a_spoilt_notebook_has_one_fault(executed, spoil, fault):
+    notebook = copy.deepcopy(executed)
+    spoil(notebook)
+    (found,) = faults(notebook)
+    assert fault in found
+
+
+def test_nbval_rejects_a_wrong_picture(executed, tmp_path):
+    notebook = copy.deepcopy(executed)
+    right, wrong = notebook.cells[1:]
+    wrong.outputs[0].data["image/png"] = right.outputs[0].data["image/png"]
+    nbformat.write(notebook, tmp_path / "wrong.ipynb")
+    options = ("--nbval", "--nbval-current-env", "-p", "conftest", "-p", "no:cacheprovider", "-q")
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, tmp_path / "wrong.ipynb"],
+        cwd=course.ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert "Picture 1 differs from the stored one" in result.stdout
+    assert "1 failed, 2 passed" in result.stdout
+
+
+def test_pictures_are_compared_by_number_shape_and_pixels():
+    white = np.full((40, 60, 4), 255.0)
+    line = white.copy()
+    line[20] = 0
+    faint = white - 1
+    assert picture_fault([white], [white]) is None
+    assert picture_fault([white], [faint]) is None
+    assert "Drew 0 pictures" in picture_fault([white], [])
+    assert "has shape" in picture_fault([white], [white[1:]])
+    assert "differs" in picture_fault([white], [line])
