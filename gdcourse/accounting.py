@@ -1,0 +1,152 @@
+"""Counting: epochs, iterations and samples; the memory of a training step; accumulation."""
+
+from typing import NamedTuple
+
+from gdcourse import validation
+
+__all__ = [
+    "accumulate_gradient",
+    "iterations_per_epoch",
+    "training_counts",
+    "training_memory",
+]
+
+
+class TrainingCounts(NamedTuple):
+    """How many of each a training run makes."""
+
+    iterations_per_epoch: int
+    iterations: int
+    samples_seen: int
+
+
+class TrainingMemory(NamedTuple):
+    """Bytes that a training step holds, by what holds them."""
+
+    parameters: int
+    gradients: int
+    activations: int
+    optimizer: int
+
+    @property
+    def total(self):
+        """The sum, in bytes."""
+        return sum(self)
+
+
+def iterations_per_epoch(n_samples, batch_size, drop_last=False):
+    """⌈n/b⌉ updates in one pass over the data, or ⌊n/b⌋ where a short last batch is left out.
+
+    Raises
+    ------
+    ValueError
+        For a batch size outside 1..n_samples.
+
+    Examples
+    --------
+    >>> iterations_per_epoch(60_000, 128), iterations_per_epoch(60_000, 128, drop_last=True)
+    (469, 468)
+    """
+    n_samples = validation.count("n_samples", n_samples)
+    batch_size = validation.count("batch_size", batch_size, maximum=n_samples)
+    return n_samples // batch_size if drop_last else -(-n_samples // batch_size)
+
+
+def training_counts(n_samples, batch_size, n_epochs, drop_last=False):
+    """Iterations an epoch, iterations in all, and samples seen.
+
+    Returns
+    -------
+    TrainingCounts
+        ``.iterations_per_epoch``, ``.iterations``, ``.samples_seen``.
+
+    Examples
+    --------
+    >>> training_counts(60_000, 128, n_epochs=10)
+    TrainingCounts(iterations_per_epoch=469, iterations=4690, samples_seen=600000)
+    """
+    per_epoch = iterations_per_epoch(n_samples, batch_size, drop_last)
+    n_epochs = validation.count("n_epochs", n_epochs, minimum=0)
+    samples = per_epoch * batch_size if drop_last else n_samples
+    return TrainingCounts(per_epoch, per_epoch * n_epochs, samples * n_epochs)
+
+
+def accumulate_gradient(objective, theta, micro_batches):
+    """The gradient of one large batch, a micro-batch at a time: exact for uneven sizes.
+
+    Each micro-batch gradient is a mean, so it is weighted by its number of rows.
+
+    Parameters
+    ----------
+    objective : Objective
+    theta : array
+    micro_batches : iterable of (X, y) pairs
+
+    Returns
+    -------
+    array, shaped like `theta`
+
+    Raises
+    ------
+    ValueError
+        Where there is no micro-batch, or one of them does not fit the objective.
+
+    Examples
+    --------
+    >>> from gdcourse import LeastSquares
+    >>> parts = [([[1.0]], [1.0]), ([[1.0], [1.0]], [4.0, 4.0])]
+    >>> accumulate_gradient(LeastSquares(), [0.0], parts)
+    array([-3.])
+    """
+    total, n_samples = 0.0, 0
+    for X, y in micro_batches:
+        theta, X, y = validation.problem(objective, theta, X, y)
+        total = total + X.shape[0] * objective.gradient(theta, X, y)
+        n_samples += X.shape[0]
+    if n_samples == 0:
+        raise ValueError("micro_batches must hold at least one (X, y) pair")
+    return total / n_samples
+
+
+def training_memory(
+    n_parameters, activations_per_sample, batch_size, *, bytes_per_value=4, optimizer_states=0
+):
+    """Memory = parameters + gradients + activations·b + optimiser state, in bytes.
+
+    Parameters
+    ----------
+    n_parameters : int
+    activations_per_sample : int
+        Values kept for the backward pass, per sample.
+    batch_size : int
+    bytes_per_value : int
+        4 for single precision.
+    optimizer_states : int
+        Values kept per parameter: 0 for gradient descent, 1 for momentum, 2 for Adam.
+
+    Returns
+    -------
+    TrainingMemory
+        ``.parameters``, ``.gradients``, ``.activations``, ``.optimizer`` and ``.total``. What
+        a library takes for work space comes on top.
+
+    References
+    ----------
+    S. Rajbhandari et al. (2020), "ZeRO", arXiv:1910.02054.
+
+    Examples
+    --------
+    >>> training_memory(1000, activations_per_sample=50, batch_size=32, optimizer_states=2).total
+    22400
+    """
+    n_parameters = validation.count("n_parameters", n_parameters)
+    activations = validation.count("activations_per_sample", activations_per_sample, minimum=0)
+    batch_size = validation.count("batch_size", batch_size)
+    size = validation.count("bytes_per_value", bytes_per_value)
+    states = validation.count("optimizer_states", optimizer_states, minimum=0)
+    return TrainingMemory(
+        parameters=size * n_parameters,
+        gradients=size * n_parameters,
+        activations=size * activations * batch_size,
+        optimizer=size * states * n_parameters,
+    )

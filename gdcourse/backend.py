@@ -1,0 +1,97 @@
+"""Which array library holds the data: the only file that knows CuPy.
+
+Everything in the package follows the arrays that it is given, so the same formula runs on
+NumPy, on CuPy, or on any library of the Python array API standard. What remains is here:
+choosing a library, moving arrays on and off a device, and taking rows.
+"""
+
+import os
+
+import numpy as np
+from array_api_compat import array_namespace, device, is_cupy_array
+
+__all__ = ["array_namespace", "asarray", "device", "namespace", "rows", "synchronize", "to_host"]
+
+
+def namespace():
+    """The array library named by the environment variable ``GDCOURSE_BACKEND``.
+
+    Returns
+    -------
+    module
+        ``numpy`` (the default) or ``cupy``.
+
+    Raises
+    ------
+    ValueError
+        Where the variable names another library.
+    RuntimeError
+        Where CuPy is asked for and is not installed, or finds no CUDA device.
+
+    Examples
+    --------
+    >>> import gdcourse as gd
+    >>> xp = gd.namespace()
+    >>> float(xp.sum(xp.ones(3)))
+    3.0
+    """
+    name = os.environ.get("GDCOURSE_BACKEND", "").strip().lower() or "numpy"
+    if name == "numpy":
+        return np
+    if name != "cupy":
+        raise ValueError(f"GDCOURSE_BACKEND must be 'numpy' or 'cupy', got {name!r}")
+    return _cupy()
+
+
+def _cupy():
+    cure = (
+        "install it with `pip install cupy-cuda13x` (or cupy-cuda12x) on a machine with an "
+        "NVIDIA GPU, or unset GDCOURSE_BACKEND to use NumPy"
+    )
+    try:
+        import cupy
+    except ImportError as error:
+        raise RuntimeError(f"GDCOURSE_BACKEND=cupy, but CuPy is not installed: {cure}") from error
+    if not cupy.cuda.is_available():
+        raise RuntimeError(f"GDCOURSE_BACKEND=cupy, but CuPy finds no CUDA device: {cure}")
+    return cupy
+
+
+def asarray(values, like, dtype=None):
+    """Host `values` as an array of the library and on the device of `like`.
+
+    Parameters
+    ----------
+    values : array_like on the host
+    like : array
+        Decides the library and the device.
+    dtype : str, optional
+        Name of a type, such as ``"int64"``; by default that of `values`.
+    """
+    xp = array_namespace(like)
+    return xp.asarray(np.asarray(values, dtype=dtype), device=device(like))
+
+
+def to_host(array):
+    """`array` as a NumPy array; waits for the device where there is one."""
+    if isinstance(array, np.ndarray | np.generic):
+        return np.asarray(array)
+    if is_cupy_array(array):
+        return array.get()
+    host = array_namespace(array).__array_namespace_info__().default_device()
+    return np.from_dlpack(array.to_device(host))
+
+
+def rows(array, batch):
+    """Rows `batch` of `array`, a slice or an array of indices on the same device."""
+    if isinstance(batch, slice):
+        return array[batch, ...]
+    if isinstance(array, np.ndarray):
+        return array.take(batch, axis=0)
+    return array_namespace(array).take(array, batch, axis=0)
+
+
+def synchronize(array):
+    """Wait until the device that holds `array` has finished, so that a clock tells the truth."""
+    if is_cupy_array(array):
+        array.device.synchronize()

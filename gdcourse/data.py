@@ -1,0 +1,170 @@
+"""Problems with known answers, and real data that ship inside scikit-learn: nothing is downloaded."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdcourse import validation
+from gdcourse.backend import asarray, rows
+
+__all__ = ["breast_cancer", "diabetes", "digits", "linear_problem", "split", "wine"]
+
+
+class LinearProblem(NamedTuple):
+    """A least-squares problem and the parameters that made it."""
+
+    X: Any
+    y: Any
+    theta: Any
+
+
+def linear_problem(n_samples, n_features, *, noise=0.1, condition=1.0, rng=None, xp=np):
+    """Gaussian features, a random linear truth, and Gaussian noise.
+
+    Parameters
+    ----------
+    n_samples, n_features : int
+    noise : float
+        Standard deviation of what is added to y.
+    condition : float
+        Condition number of the covariance of the features, 1 or more: their variances fall
+        evenly on a log scale from 1 to 1/condition.
+    rng : numpy.random.Generator, seed or None
+    xp : module
+        Array library of the result.
+
+    Returns
+    -------
+    X : (n_samples, n_features) array
+    y : (n_samples,) array
+    theta : (n_features,) array
+        The truth: y = Xθ + noise.
+
+    Examples
+    --------
+    >>> X, y, theta = linear_problem(100, 3, noise=0.0, rng=0)
+    >>> bool(np.allclose(X @ theta, y))
+    True
+    """
+    n_samples = validation.count("n_samples", n_samples)
+    n_features = validation.count("n_features", n_features)
+    noise = validation.non_negative("noise", noise)
+    if validation.positive("condition", condition) < 1:
+        raise ValueError(f"condition must be 1 or more, got {condition}")
+    rng = np.random.default_rng(rng)
+    scales = np.geomspace(1, condition**-0.5, n_features)
+    X = rng.standard_normal((n_samples, n_features)) * scales
+    theta = rng.standard_normal(n_features)
+    y = X @ theta + noise * rng.standard_normal(n_samples)
+    return LinearProblem(xp.asarray(X), xp.asarray(y), xp.asarray(theta))
+
+
+def diabetes(*, standardise=True, xp=np):
+    """442 patients, 10 measurements, and the progress of the disease a year later.
+
+    Returns
+    -------
+    X : (442, 10) array
+    y : (442,) array
+        With `standardise`, features and target have mean 0 and variance 1, so no intercept is
+        needed; XᵀX/n then has a condition number of about 470.
+
+    References
+    ----------
+    B. Efron, T. Hastie, I. Johnstone and R. Tibshirani (2004), doi:10.1214/009053604000000067.
+    """
+    X, y = _load("load_diabetes", scaled=False)
+    if standardise:
+        X, y = _standardise(X), _standardise(y)
+    return xp.asarray(X), xp.asarray(y)
+
+
+def digits(*, standardise=True, xp=np):
+    """1797 handwritten digits of 8×8 pixels, in 10 classes of nearly equal size.
+
+    Returns
+    -------
+    X : (1797, 65) array, or (1797, 64) as they come
+        With `standardise`, grey values from 0 to 1 in place of 0 to 16, and a column of ones
+        at the end for the intercepts.
+    y : (1797,) array of labels 0..9
+    """
+    X, y = _load("load_digits")
+    return xp.asarray(_with_ones(X / 16) if standardise else X), xp.asarray(y)
+
+
+def breast_cancer(*, standardise=True, xp=np):
+    """569 tumours, 30 measurements, malignant (0, 212 of them) or benign (1, 357).
+
+    Returns
+    -------
+    X : (569, 31) array, or (569, 30) as they come
+        With `standardise`, features of mean 0 and variance 1, and a column of ones at the end
+        for the intercept. A plane separates the classes.
+    y : (569,) array of labels 0 and 1
+    """
+    X, y = _load("load_breast_cancer")
+    return xp.asarray(_with_ones(_standardise(X)) if standardise else X), xp.asarray(y)
+
+
+def wine(*, standardise=True, xp=np):
+    """178 wines, 13 measurements, of three growers (59, 71 and 48).
+
+    Returns
+    -------
+    X : (178, 14) array, or (178, 13) as they come
+        With `standardise`, features of mean 0 and variance 1, and a column of ones at the end
+        for the intercepts. Raw, their scales differ by thousands.
+    y : (178,) array of labels 0..2
+    """
+    X, y = _load("load_wine")
+    return xp.asarray(_with_ones(_standardise(X)) if standardise else X), xp.asarray(y)
+
+
+def split(X, y, *sizes, rng=None):
+    """Disjoint random parts of the rows, such as training, validation and test.
+
+    Parameters
+    ----------
+    X : (n, d) array
+    y : (n,) array
+    *sizes : int
+        Rows of each part; their sum is at most n.
+    rng : numpy.random.Generator, seed or None
+
+    Returns
+    -------
+    list of (X_part, y_part) pairs
+
+    Examples
+    --------
+    >>> X, y = np.arange(6.0)[:, None], np.arange(6.0)
+    >>> [len(y_part) for _, y_part in split(X, y, 4, 2, rng=0)]
+    [4, 2]
+    """
+    n = X.shape[0]
+    sizes = [validation.count("sizes", size) for size in sizes]
+    if sum(sizes) > n:
+        raise ValueError(f"sizes must add up to at most {n} rows, got {sum(sizes)}")
+    order = np.random.default_rng(rng).permutation(n)
+    parts = np.split(order, np.cumsum(sizes))[: len(sizes)]
+    return [(rows(X, part), rows(y, part)) for part in (asarray(p, like=X) for p in parts)]
+
+
+def _load(name, **options):
+    try:
+        from sklearn import datasets
+    except ImportError as error:
+        raise ImportError(
+            "the real data come with scikit-learn: `pip install scikit-learn`"
+        ) from error
+    bunch = getattr(datasets, name)(**options)
+    return bunch.data, bunch.target.astype(float)
+
+
+def _standardise(values):
+    return (values - values.mean(axis=0)) / values.std(axis=0)
+
+
+def _with_ones(X):
+    return np.column_stack([X, np.ones(len(X))])

@@ -1,0 +1,91 @@
+"""Figures of the course: each takes data and axes, returns the axes, and computes nothing.
+
+One colour for one variant, in every chapter; the colours are those of Okabe and Ito, which
+survive colour blindness.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+__all__ = ["COLOURS", "LABELS", "contours", "curve", "path", "points_and_theory", "use_style"]
+
+COLOURS = {
+    "full batch": "#0072B2",
+    "mini-batch": "#009E73",
+    "SGD": "#D55E00",
+    "theory": "#444444",
+}
+
+LABELS = {
+    "step": "steps (updates)",
+    "epoch": "epochs",
+    "samples_seen": "samples seen",
+    "seconds": "seconds",
+    "loss": "loss $J$",
+    "gradient_norm": r"gradient norm $\|\nabla J\|$",
+    "learning_rate": r"learning rate $\alpha$",
+}
+
+
+def use_style():
+    """Draw the figures that follow in the style of the course."""
+    plt.style.use("gdcourse.gdcourse")
+
+
+def curve(history, ax, *, x="step", y="loss", offset=0.0, variant=None, **line):
+    """One column of a history against another, on a logarithmic vertical axis.
+
+    Parameters
+    ----------
+    history : History
+    ax : matplotlib.axes.Axes
+    x, y : str
+        Columns of the history.
+    offset : float
+        Taken off `y`: the loss at the minimiser, to show the excess.
+    variant : str, optional
+        "full batch", "mini-batch" or "SGD": decides colour and label.
+    """
+    style = {"color": COLOURS[variant], "label": variant} if variant else {}
+    ax.plot(getattr(history, x), getattr(history, y) - offset, **(style | line))
+    ax.set(xlabel=LABELS[x], ylabel=LABELS[y], yscale="log")
+    return ax
+
+
+def contours(first, second, values, ax, *, minimiser=None):
+    """Level lines of an objective over two parameters.
+
+    Parameters
+    ----------
+    first : (m,) array
+        Values of θ₁.
+    second : (k,) array
+        Values of θ₂.
+    values : (k, m) array
+        The objective, drawn at levels that are even on a log scale.
+    ax : matplotlib.axes.Axes
+    minimiser : pair of float, optional
+    """
+    span = values - values.min()
+    levels = np.geomspace(max(span.max() * 1e-3, np.finfo(float).tiny), span.max(), 12)
+    ax.contour(first, second, span, levels=levels, colors="0.7", linewidths=0.8)
+    if minimiser is not None:
+        ax.plot(*minimiser, "*", color="0.15", markersize=11, zorder=5)
+    ax.set(xlabel=r"$\theta_1$", ylabel=r"$\theta_2$")
+    return ax
+
+
+def path(thetas, ax, *, variant=None, **line):
+    """The way of a descent through two parameters, as an (m, 2) array."""
+    thetas = np.asarray(thetas)
+    style = {"color": COLOURS[variant], "label": variant} if variant else {}
+    ax.plot(thetas[:, 0], thetas[:, 1], "o-", markersize=3, linewidth=1.2, **(style | line))
+    return ax
+
+
+def points_and_theory(x, measured, theory, ax, *, errors=None, variant=None, label=None):
+    """Measured points with error bars, and the line that theory draws through them."""
+    colour = COLOURS.get(variant, "C0")
+    ax.errorbar(x, measured, yerr=errors, fmt="o", color=colour, capsize=2, label=label or variant)
+    ax.plot(x, theory, "--", color=COLOURS["theory"], linewidth=1.2, zorder=1)
+    return ax

@@ -1,0 +1,63 @@
+"""What a descent leaves behind."""
+
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class History:
+    """A descent at its record points, as NumPy arrays on the host; record 0 is the start.
+
+    Attributes
+    ----------
+    step : (r,) int array
+        Updates made so far.
+    epoch : (r,) float array
+        Samples seen divided by the number of samples.
+    samples_seen : (r,) int array
+        Sample gradients computed so far.
+    seconds : (r,) float array
+        Time spent on updates, without the time spent on recording.
+    loss : (r,) float array
+        The objective on all the data.
+    gradient_norm : (r,) float array
+        The Euclidean norm of the gradient on all the data.
+    learning_rate : (r,) float array
+        The rate that the schedule gives for the next step.
+    diverged : bool
+        Whether the loss stopped being finite; the run ends there.
+    """
+
+    step: np.ndarray
+    epoch: np.ndarray
+    samples_seen: np.ndarray
+    seconds: np.ndarray
+    loss: np.ndarray
+    gradient_norm: np.ndarray
+    learning_rate: np.ndarray
+    diverged: bool = False
+
+    @classmethod
+    def from_records(cls, records, diverged):
+        """A history of tuples (step, epoch, samples_seen, seconds, loss, norm, rate)."""
+        return cls(*map(np.asarray, zip(*records, strict=True)), diverged=diverged)
+
+    def __len__(self):
+        return len(self.step)
+
+    def __repr__(self):
+        state = "diverged" if self.diverged else f"loss {self.loss[-1]:.4g}"
+        return f"History({len(self)} records, {self.step[-1]} steps, {state})"
+
+    def asdict(self):
+        """The recorded columns by name, ready for ``pandas.DataFrame``."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "diverged"}
+
+
+class Run(NamedTuple):
+    """``theta, history = descend(...)``."""
+
+    theta: Any
+    history: History

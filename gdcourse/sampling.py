@@ -1,0 +1,370 @@
+"""Sampling schemes: which rows make up each mini-batch of each epoch.
+
+A scheme is an immutable value. ``scheme.epochs(n_samples, rng)`` yields one `Epoch` after
+another, for ever. Rows are always drawn on the host by a NumPy generator, so that every array
+library sees the same batches from the same seed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from gdcourse import validation
+from gdcourse.backend import asarray, rows, to_host
+
+__all__ = [
+    "Balanced",
+    "BlockShuffled",
+    "Epoch",
+    "FullBatch",
+    "InOrder",
+    "Sampler",
+    "Shuffled",
+    "ShuffledOnce",
+    "Stratified",
+    "WithReplacement",
+    "sampled_batches",
+    "shuffled_batches",
+    "stratified_batches",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Epoch:
+    """One order of the rows, cut into batches.
+
+    Attributes
+    ----------
+    order : (m,) int array, or None
+        Row indices in the order of use; None stands for all rows as they lie, and the batches
+        are then slices, which copy nothing.
+    bounds : (k + 1,) int array
+        Batch j is ``order[bounds[j]:bounds[j + 1]]``.
+
+    Examples
+    --------
+    >>> epoch = Epoch(order=np.array([2, 0, 1]), bounds=np.array([0, 2, 3]))
+    >>> [batch.tolist() for batch in epoch]
+    [[2, 0], [1]]
+    """
+
+    order: np.ndarray | None
+    bounds: np.ndarray
+
+    def __len__(self):
+        return len(self.bounds) - 1
+
+    def __iter__(self):
+        bounds = self.bounds.tolist()
+        for start, stop in zip(bounds, bounds[1:], strict=False):
+            yield slice(start, stop) if self.order is None else self.order[start:stop]
+
+    def __getitem__(self, steps):
+        """The part of the epoch with the batches of the slice `steps`, without a copy."""
+        start, stop, _ = steps.indices(len(self))
+        return Epoch(self.order, self.bounds[start : stop + 1])
+
+    @property
+    def batch_sizes(self):
+        """Samples in each batch, shape (k,)."""
+        return np.diff(self.bounds)
+
+    def to(self, array):
+        """The same epoch with its order on the device of `array`, moved there in one copy."""
+        if self.order is None or isinstance(array, np.ndarray):
+            return self
+        return Epoch(asarray(self.order, like=array), self.bounds)
+
+
+class Sampler(Protocol):
+    """What a descent asks of a sampling scheme; anything with this method will do."""
+
+    def epochs(self, n_samples, rng) -> Iterator[Epoch]:
+        """One pass after another, for ever."""
+
+
+@dataclass(frozen=True)
+class _Scheme:
+    """What the schemes share: checks before the first draw, and bounds of equal batches."""
+
+    batch_size: int
+    drop_last: bool = field(default=False, kw_only=True)
+
+    def epochs(self, n_samples, rng=None):
+        """Epochs for ever; `rng` is a Generator, a seed or None."""
+        self._check(validation.count("n_samples", n_samples))
+        return self._epochs(n_samples, np.random.default_rng(rng))
+
+    def _check(self, n_samples):
+        validation.count("batch_size", self.batch_size, maximum=n_samples)
+
+    def _bounds(self, n_samples):
+        starts = np.arange(0, n_samples + 1, self.batch_size)
+        short = starts[-1] < n_samples and not self.drop_last
+        return np.append(starts, n_samples) if short else starts
+
+    def _equal_bounds(self, n_samples):
+        """As many batches as `_bounds`, all of the full size."""
+        return self.batch_size * np.arange(len(self._bounds(n_samples)))
+
+
+@dataclass(frozen=True)
+class FullBatch:
+    """All rows in one batch: full-batch gradient descent."""
+
+    def epochs(self, n_samples, rng=None):
+        """Epochs of one batch, for ever; nothing is drawn."""
+        validation.count("n_samples", n_samples)
+        return self._epochs(n_samples)
+
+    def _epochs(self, n_samples):
+        epoch = Epoch(None, np.array([0, n_samples]))
+        while True:
+            yield epoch
+
+
+@dataclass(frozen=True)
+class InOrder(_Scheme):
+    """The rows as they lie, the same in every epoch: safe only where their order is random."""
+
+    def _epochs(self, n_samples, rng):
+        epoch = Epoch(None, self._bounds(n_samples))
+        while True:
+            yield epoch
+
+
+@dataclass(frozen=True)
+class ShuffledOnce(_Scheme):
+    """One random order, the same in every epoch ("shuffle once")."""
+
+    def _epochs(self, n_samples, rng):
+        epoch = Epoch(rng.permutation(n_samples), self._bounds(n_samples))
+        while True:
+            yield epoch
+
+
+@dataclass(frozen=True)
+class Shuffled(_Scheme):
+    """A new random order every epoch ("random reshuffling"): each row once an epoch.
+
+    Parameters
+    ----------
+    batch_size : int
+        From 1 to the number of samples.
+    drop_last : bool
+        Whether to leave out a last batch that would be shorter than the others.
+
+    Examples
+    --------
+    >>> epoch = next(Shuffled(batch_size=2).epochs(5, rng=0))
+    >>> [batch.tolist() for batch in epoch]
+    [[2, 4], [3, 0], [1]]
+
+    References
+    ----------
+    K. Mishchenko, A. Khaled and P. Richtárik (2020), arXiv:2006.05988.
+    """
+
+    def _epochs(self, n_samples, rng):
+        bounds = self._bounds(n_samples)
+        while True:
+            yield Epoch(rng.permutation(n_samples), bounds)
+
+
+@dataclass(frozen=True)
+class WithReplacement(_Scheme):
+    """Every batch drawn afresh from all rows, with replacement: independent batches.
+
+    An epoch has as many batches as one of `Shuffled`, all of them of exactly `batch_size`. A
+    share of about 1/e of the rows is left out of each epoch.
+    """
+
+    def _epochs(self, n_samples, rng):
+        bounds = self._equal_bounds(n_samples)
+        while True:
+            yield Epoch(rng.integers(n_samples, size=bounds[-1]), bounds)
+
+
+@dataclass(frozen=True)
+class BlockShuffled(_Scheme):
+    """Shuffles blocks of neighbouring rows, then rows inside a buffer of blocks.
+
+    For data on disk: only `buffer_blocks` blocks have to be in memory at once, and each row
+    is used once an epoch.
+
+    Parameters
+    ----------
+    batch_size : int
+    block_size : int
+        Neighbouring rows that are read together.
+    buffer_blocks : int
+        Blocks that are shuffled together.
+
+    References
+    ----------
+    L. Xu et al. (2022), "CorgiPile", doi:10.1145/3514221.3526150.
+    """
+
+    block_size: int
+    buffer_blocks: int = 8
+
+    def _check(self, n_samples):
+        super()._check(n_samples)
+        validation.count("block_size", self.block_size, maximum=n_samples)
+        validation.count("buffer_blocks", self.buffer_blocks)
+
+    def _epochs(self, n_samples, rng):
+        bounds = self._bounds(n_samples)
+        blocks = np.split(
+            np.arange(n_samples), np.arange(self.block_size, n_samples, self.block_size)
+        )
+        while True:
+            chosen = rng.permutation(len(blocks))
+            buffers = [
+                rng.permutation(
+                    np.concatenate([blocks[b] for b in chosen[i : i + self.buffer_blocks]])
+                )
+                for i in range(0, len(blocks), self.buffer_blocks)
+            ]
+            yield Epoch(np.concatenate(buffers), bounds)
+
+
+@dataclass(frozen=True, eq=False)
+class _ByClass(_Scheme):
+    """What the schemes that look at the labels share."""
+
+    labels: np.ndarray = field(repr=False)
+
+    def _check(self, n_samples):
+        super()._check(n_samples)
+        if np.shape(self.labels) != (n_samples,):
+            raise ValueError(
+                f"labels must have shape ({n_samples},), one a sample, got {np.shape(self.labels)}"
+            )
+
+    def _classes(self):
+        """The row indices of each class."""
+        _, codes = np.unique(np.asarray(self.labels), return_inverse=True)
+        return np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Stratified(_ByClass):
+    """Every batch holds the classes in their proportions; each row once an epoch.
+
+    The classes are laid evenly around a circle, each row of a class at random among the places
+    of its class, and the circle is opened at a random point. A row is therefore equally likely
+    at every place: the gradient of a batch is unbiased, and its variance between the classes
+    is gone.
+
+    Parameters
+    ----------
+    batch_size : int
+    labels : (n_samples,) array on the host
+    """
+
+    def _epochs(self, n_samples, rng):
+        bounds = self._bounds(n_samples)
+        classes = self._classes()
+        sizes = [len(members) for members in classes]
+        # Offsets between 0 and 1 keep rare classes of equal size from standing side by side.
+        places = [
+            (np.arange(size) + (rank + 0.5) / len(sizes)) / size for rank, size in enumerate(sizes)
+        ]
+        circle = np.argsort(np.concatenate(places), kind="stable")
+        while True:
+            members = np.concatenate([rng.permutation(rows_of) for rows_of in classes])
+            yield Epoch(np.roll(members[circle], rng.integers(n_samples)), bounds)
+
+
+@dataclass(frozen=True, eq=False)
+class Balanced(_ByClass):
+    """Every batch holds the same share of every class, rare classes reused.
+
+    The gradient of a batch is biased for J: it is the gradient of the objective in which every
+    class weighs the same. A batch that the number of classes does not divide gives its spare
+    places to the classes in turn. An epoch has as many batches as one of `Shuffled`, all of
+    exactly `batch_size`; a class that runs out is shuffled again and reused.
+
+    Parameters
+    ----------
+    batch_size : int
+    labels : (n_samples,) array on the host
+    """
+
+    def _epochs(self, n_samples, rng):
+        bounds = self._equal_bounds(n_samples)
+        classes = self._classes()
+        waiting = [np.empty(0, dtype=np.int64) for _ in classes]
+        while True:
+            turns = (np.arange(bounds[-1]) + rng.integers(len(classes))) % len(classes)
+            order = np.empty(bounds[-1], dtype=np.int64)
+            for c, members in enumerate(classes):
+                places = np.flatnonzero(turns == c)
+                while len(waiting[c]) < len(places):
+                    waiting[c] = np.concatenate([waiting[c], rng.permutation(members)])
+                order[places], waiting[c] = np.split(waiting[c], [len(places)])
+            yield Epoch(order, bounds)
+
+
+def shuffled_batches(X, y, batch_size, rng=None):
+    """The (X_batch, y_batch) pairs of one epoch in a random order, each row once.
+
+    Parameters
+    ----------
+    X : (n, d) array
+    y : (n,) array
+    batch_size : int
+        From 1 to n; the last batch can be shorter.
+    rng : numpy.random.Generator, seed or None
+
+    Examples
+    --------
+    >>> X, y = np.arange(10.0).reshape(5, 2), np.arange(5.0)
+    >>> [y_batch.tolist() for _, y_batch in shuffled_batches(X, y, 2, rng=0)]
+    [[2.0, 4.0], [3.0, 0.0], [1.0]]
+    """
+    X, y = validation.data(X, y)
+    return _pairs(X, y, next(Shuffled(batch_size).epochs(X.shape[0], rng)))
+
+
+def sampled_batches(X, y, batch_size, n_batches, rng=None):
+    """`n_batches` (X_batch, y_batch) pairs, each drawn with replacement.
+
+    Parameters
+    ----------
+    X : (n, d) array
+    y : (n,) array
+    batch_size : int
+        From 1 to n.
+    n_batches : int
+    rng : numpy.random.Generator, seed or None
+    """
+    X, y = validation.data(X, y)
+    n = X.shape[0]
+    size = validation.count("batch_size", batch_size, maximum=n)
+    bounds = size * np.arange(validation.count("n_batches", n_batches) + 1)
+    return _pairs(X, y, Epoch(np.random.default_rng(rng).integers(n, size=bounds[-1]), bounds))
+
+
+def stratified_batches(X, y, batch_size, rng=None):
+    """The (X_batch, y_batch) pairs of one epoch, each with the classes of `y` in proportion.
+
+    Every row is used once; see `Stratified`.
+
+    Parameters
+    ----------
+    X : (n, d) array
+    y : (n,) array of class labels
+    batch_size : int
+        From 1 to n; the last batch can be shorter.
+    rng : numpy.random.Generator, seed or None
+    """
+    X, y = validation.data(X, y)
+    return _pairs(X, y, next(Stratified(batch_size, to_host(y)).epochs(X.shape[0], rng)))
+
+
+def _pairs(X, y, epoch):
+    return ((rows(X, batch), rows(y, batch)) for batch in epoch.to(X))

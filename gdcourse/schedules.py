@@ -1,0 +1,214 @@
+"""Learning-rate schedules: values that turn a step t = 0, 1, 2, ... into a learning rate.
+
+Each is an immutable, picklable value and a plain callable. A step may be an integer or an
+array of integers. Any function of the step serves as a schedule too.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gdcourse import validation
+
+__all__ = [
+    "constant",
+    "cosine",
+    "exponential",
+    "inverse_sqrt",
+    "inverse_time",
+    "piecewise",
+    "warmup",
+]
+
+
+@dataclass(frozen=True)
+class constant:
+    """The same learning rate α at every step.
+
+    Examples
+    --------
+    >>> constant(0.1)(1000)
+    0.1
+    """
+
+    learning_rate: float
+
+    def __post_init__(self):
+        validation.positive("learning_rate", self.learning_rate)
+
+    def __call__(self, step):
+        return self.learning_rate + 0.0 * step
+
+
+@dataclass(frozen=True)
+class inverse_time:
+    """α / (1 + decay·t): satisfies the conditions of Robbins and Monro (1951).
+
+    Examples
+    --------
+    >>> inverse_time(0.1, decay=0.01)(100)
+    0.05
+
+    References
+    ----------
+    H. Robbins and S. Monro (1951), doi:10.1214/aoms/1177729586.
+    """
+
+    learning_rate: float
+    decay: float
+
+    def __post_init__(self):
+        validation.positive("learning_rate", self.learning_rate)
+        validation.non_negative("decay", self.decay)
+
+    def __call__(self, step):
+        return self.learning_rate / (1 + self.decay * step)
+
+
+@dataclass(frozen=True)
+class inverse_sqrt:
+    """α / √(1 + decay·t): slower than ``inverse_time``; made for averaged iterates.
+
+    Examples
+    --------
+    >>> inverse_sqrt(0.1, decay=0.01)(300)
+    0.05
+    """
+
+    learning_rate: float
+    decay: float
+
+    def __post_init__(self):
+        validation.positive("learning_rate", self.learning_rate)
+        validation.non_negative("decay", self.decay)
+
+    def __call__(self, step):
+        return self.learning_rate / (1 + self.decay * step) ** 0.5
+
+
+@dataclass(frozen=True)
+class exponential:
+    """α·decayᵗ, with 0 < decay ≤ 1.
+
+    Examples
+    --------
+    >>> exponential(0.1, decay=0.5)(2)
+    0.025
+    """
+
+    learning_rate: float
+    decay: float
+
+    def __post_init__(self):
+        validation.positive("learning_rate", self.learning_rate)
+        if validation.positive("decay", self.decay) > 1:
+            raise ValueError(f"decay must be in (0, 1], got {self.decay}")
+
+    def __call__(self, step):
+        return self.learning_rate * self.decay**step
+
+
+@dataclass(frozen=True)
+class piecewise:
+    """``values[k]`` from step ``boundaries[k - 1]`` until before ``boundaries[k]``.
+
+    Parameters
+    ----------
+    boundaries : sequence of k increasing steps
+    values : sequence of k + 1 learning rates
+
+    Examples
+    --------
+    >>> drop = piecewise([100, 200], [0.1, 0.01, 0.001])
+    >>> [float(drop(step)) for step in (99, 100, 200)]
+    [0.1, 0.01, 0.001]
+    """
+
+    boundaries: tuple
+    values: tuple
+
+    def __post_init__(self):
+        boundaries = tuple(validation.count("boundaries", b) for b in self.boundaries)
+        values = tuple(validation.positive("values", value) for value in self.values)
+        if any(a >= b for a, b in zip(boundaries, boundaries[1:], strict=False)):
+            raise ValueError(f"boundaries must increase, got {boundaries}")
+        if len(values) != len(boundaries) + 1:
+            raise ValueError(
+                f"values must hold one more than the {len(boundaries)} boundaries, got {len(values)}"
+            )
+        object.__setattr__(self, "boundaries", boundaries)
+        object.__setattr__(self, "values", values)
+
+    def __call__(self, step):
+        return np.asarray(self.values)[np.searchsorted(self.boundaries, step, side="right")]
+
+
+@dataclass(frozen=True)
+class cosine:
+    """α·(1 + cos(π·t/n_steps))/2: half a cosine from α towards zero.
+
+    The last of the `n_steps` rates is held for any later step, so a rate is never zero.
+
+    References
+    ----------
+    I. Loshchilov and F. Hutter (2017), arXiv:1608.03983.
+
+    Examples
+    --------
+    >>> [round(float(cosine(0.1, n_steps=4)(step)), 4) for step in range(4)]
+    [0.1, 0.0854, 0.05, 0.0146]
+    """
+
+    learning_rate: float
+    n_steps: int
+
+    def __post_init__(self):
+        validation.positive("learning_rate", self.learning_rate)
+        validation.count("n_steps", self.n_steps)
+
+    def __call__(self, step):
+        phase = np.minimum(step, self.n_steps - 1) / self.n_steps
+        return 0.5 * self.learning_rate * (1 + np.cos(np.pi * phase))
+
+
+@dataclass(frozen=True)
+class warmup:
+    """The first `n_steps` of `schedule` scaled by 1/n_steps, 2/n_steps, ..., 1.
+
+    A linear ramp that starts above zero; `schedule` may be a number.
+
+    References
+    ----------
+    P. Goyal et al. (2017), arXiv:1706.02677.
+
+    Examples
+    --------
+    >>> ramp = warmup(0.4, n_steps=4)
+    >>> [round(float(ramp(step)), 2) for step in range(6)]
+    [0.1, 0.2, 0.3, 0.4, 0.4, 0.4]
+    """
+
+    schedule: object
+    n_steps: int
+
+    def __post_init__(self):
+        object.__setattr__(self, "schedule", as_schedule(self.schedule))
+        validation.count("n_steps", self.n_steps)
+
+    def __call__(self, step):
+        return self.schedule(step) * np.minimum(1, (step + 1) / self.n_steps)
+
+
+def as_schedule(learning_rate):
+    """A schedule from a number or from any function of the step."""
+    return learning_rate if callable(learning_rate) else constant(learning_rate)
+
+
+def rate_at(schedule, step):
+    """The learning rate of `step` as a float, checked as it is drawn."""
+    rate = float(schedule(step))
+    if not 0 < rate < float("inf"):
+        raise ValueError(
+            f"the learning rate must be positive and finite, but the schedule gives {rate} at step {step}"
+        )
+    return rate

@@ -1,0 +1,56 @@
+"""Show the package's own source in a notebook, so that the reader sees what runs."""
+
+import ast
+import inspect
+import textwrap
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Source:
+    """Python source that a notebook shows with its colours."""
+
+    text: str
+
+    def __repr__(self):
+        return self.text
+
+    def _repr_markdown_(self):
+        return f"```python\n{self.text}\n```"
+
+
+def source_of(function, *, docstring=False):
+    """The source of a function, method or class, ready for display in a notebook.
+
+    Parameters
+    ----------
+    function : function, method or class written in Python
+    docstring : bool
+        Whether to keep the docstrings.
+
+    Raises
+    ------
+    TypeError
+        Where there is no Python source to show.
+
+    Examples
+    --------
+    >>> import gdcourse as gd
+    >>> gd.source_of(gd.LogisticRegression.predict)
+    def predict(self, theta, X):
+        return X @ theta
+    """
+    try:
+        text = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
+    except (TypeError, OSError) as error:
+        raise TypeError(f"function must be written in Python, got {function!r}") from error
+    return Source((text if docstring else _without_docstrings(text)).strip())
+
+
+def _without_docstrings(text):
+    lines = text.splitlines()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
+            doc = node.body[0]
+            lines[doc.lineno - 1 : doc.end_lineno] = [None] * (doc.end_lineno - doc.lineno + 1)
+    return "\n".join(line for line in lines if line is not None)

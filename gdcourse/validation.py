@@ -1,0 +1,144 @@
+"""What is checked at the door, once, before any work: each error names its cure."""
+
+import math
+import operator
+
+import numpy as np
+
+from gdcourse.backend import array_namespace, asarray, device
+
+
+def count(name, value, minimum=1, maximum=None):
+    """`value` as a Python integer in ``minimum..maximum``."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+    if number < minimum or (maximum is not None and number > maximum):
+        span = f"at least {minimum}" if maximum is None else f"in {minimum}..{maximum}"
+        raise ValueError(f"{name} must be {span}, got {number}")
+    return number
+
+
+def positive(name, value):
+    """`value` as a positive, finite float."""
+    number = _real(name, value)
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"{name} must be positive and finite, got {number}")
+    return number
+
+
+def non_negative(name, value):
+    """`value` as a finite float that is zero or more."""
+    number = _real(name, value)
+    if not (math.isfinite(number) and number >= 0):
+        raise ValueError(f"{name} must be zero or more and finite, got {number}")
+    return number
+
+
+def _real(name, value):
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, got {value!r}") from None
+
+
+def data(X, y):
+    """`X` (n, d) and `y` (n,) as floating arrays of one library, on one device.
+
+    Lists become NumPy arrays and whole numbers become floats; an array that is floating
+    already is not copied, except a `y` in another precision than `X`.
+    """
+    X, y = _arrays(X=X, y=y)
+    if X.ndim != 2:
+        raise ValueError(
+            f"X must have two axes (n_samples, n_features), got shape {X.shape}: "
+            "reshape a single feature with X[:, None]"
+        )
+    if X.shape[0] == 0 or X.shape[1] == 0:
+        raise ValueError(f"X must have at least one row and one column, got shape {X.shape}")
+    if y.shape != X.shape[:1]:
+        raise ValueError(f"y must have shape {X.shape[:1]} to match the rows of X, got {y.shape}")
+    X = _floating("X", X)
+    y = _floating("y", y, X.dtype)
+    for name, array in (("X", X), ("y", y)):
+        if not _all_finite(array):
+            raise ValueError(f"{name} must be finite, but holds NaN or infinity: remove those rows")
+    return X, y
+
+
+def problem(objective, theta, X, y):
+    """`theta`, `X`, `y` that belong together and to the objective.
+
+    `theta` takes the wider precision of `theta` and `X`, that of `X` where it holds whole numbers.
+    """
+    if isinstance(objective, type) or not hasattr(objective, "gradient"):
+        raise TypeError(f"objective must be a value such as LeastSquares(), got {objective!r}")
+    theta, X, y = _arrays(theta=theta, X=X, y=y)
+    X, y = data(X, y)
+    theta = _floating("theta", theta, X.dtype if not _is_floating(theta) else None)
+    theta = _floating("theta", theta, array_namespace(X).result_type(theta.dtype, X.dtype))
+    if not _all_finite(theta):
+        raise ValueError("theta must be finite, but holds NaN or infinity")
+    if hasattr(objective, "check"):
+        objective.check(theta, X, y)
+    return theta, X, y
+
+
+def sampler(batches):
+    """A sampling scheme, or an error that shows one."""
+    if isinstance(batches, type) or not hasattr(batches, "epochs"):
+        raise TypeError(
+            f"batches must be a sampling scheme such as Shuffled(batch_size=32), got {batches!r}"
+        )
+
+
+def _arrays(**named):
+    """The values as arrays of one library on one device; lists follow the arrays beside them."""
+    given = {name: a for name, a in named.items() if hasattr(a, "shape") and hasattr(a, "dtype")}
+    kinds = {name: array_namespace(a).__name__.split(".")[-1] for name, a in given.items()}
+    if len(set(kinds.values())) > 1:
+        raise TypeError(
+            "arrays of two libraries: "
+            + ", ".join(f"{name} is {kind}" for name, kind in kinds.items())
+            + "; move them to one with xp.asarray first"
+        )
+    devices = {name: device(a) for name, a in given.items()}
+    if len(set(devices.values())) > 1:
+        places = ", ".join(f"{name} on {place}" for name, place in devices.items())
+        raise ValueError(f"arrays on two devices: {places}; move them to one first")
+    like = next(iter(given.values()), np.empty(0))
+    return [given[name] if name in given else _from_list(name, named[name], like) for name in named]
+
+
+def _from_list(name, values, like):
+    try:
+        return asarray(values, like)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array, got a ragged list") from error
+
+
+def _is_floating(array):
+    return array_namespace(array).isdtype(array.dtype, "real floating")
+
+
+def _floating(name, array, dtype=None):
+    xp = array_namespace(array)
+    if not xp.isdtype(array.dtype, ("bool", "integral", "real floating")):
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    if dtype is None:
+        dtype = array.dtype if _is_floating(array) else xp.asarray(0.0).dtype
+    return array if array.dtype == dtype else xp.astype(array, dtype)
+
+
+def _all_finite(array):
+    """Whether every value is finite, without a mask as large as the array: a sum tells.
+
+    A sum of finite values can itself overflow, so only a sum that is not finite is looked into.
+    """
+    xp = array_namespace(array)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if bool(xp.isfinite(xp.sum(array))):
+            return True
+    starts = range(0, array.shape[0], 1024)
+    return all(bool(xp.all(xp.isfinite(array[i : i + 1024, ...]))) for i in starts)
