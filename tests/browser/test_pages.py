@@ -26,7 +26,8 @@ MEASURE = """() => ({
     rendered: document.querySelectorAll("mjx-container").length,
     wrong: [...document.querySelectorAll("mjx-merror, [data-mjx-error], mjx-mtext[style*=red]")]
         .map(node => node.outerHTML.slice(0, 200)),
-    nameless: [...document.querySelectorAll(".bd-article :is(img, svg):not(svg svg, button svg)")]
+    nameless: [...document.querySelectorAll(".bd-article :is(img, svg)")]
+        .filter(node => !node.matches("svg svg, button svg, [aria-hidden=true]"))
         .filter(node => !(node.alt || node.getAttribute("aria-label") || "").trim()
                         || node.alt?.match(/\\.(png|svg|jpe?g)$/)) // Sphinx falls back on the path
         .map(node => node.src || node.id || "svg"),
