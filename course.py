@@ -4,7 +4,7 @@
     python3 course.py book                  build the book into _build/html
     python3 course.py serve                 read it in a browser, at a local address
     python3 course.py test [ARGUMENT ...]   lint, build and test; arguments go to pytest
-    python3 course.py lab                   open the chapters in JupyterLab
+    python3 course.py lab [ARGUMENT ...]    open the chapters in JupyterLab
     python3 course.py notebooks [NAME ...]  execute chapters afresh and write them back
     python3 course.py lint                  ruff over the code, codespell over the prose
     python3 course.py bench [ARGUMENT ...]  side-by-side timings, on this machine
@@ -63,15 +63,15 @@ def run(*command):
     return subprocess.call([venv_python(), "-m", *command])
 
 
-def fingerprint():
-    """Return what .venv is made from: this Python and the two files that name its packages."""
-    names = (ROOT / "requirements.txt").read_bytes() + (ROOT / "pyproject.toml").read_bytes()
-    return f"{running_version()} {hashlib.sha256(names).hexdigest()}"
-
-
 def running_version():
     """Return the version of the running Python as MAJOR.MINOR."""
     return "{}.{}".format(*sys.version_info)
+
+
+def fingerprint():
+    """Return what .venv is made from: this Python and the two files that name its packages."""
+    named = (ROOT / "requirements.txt").read_bytes() + (ROOT / "pyproject.toml").read_bytes()
+    return f"{running_version()} {hashlib.sha256(named).hexdigest()}"
 
 
 def is_same_python():
@@ -94,6 +94,7 @@ def make_environment():
                 "(on Debian or Ubuntu: apt install python3-venv) and run this again."
             )
         if subprocess.call([sys.executable, "-m", "venv", "--clear", VENV]):
+            shutil.rmtree(VENV, ignore_errors=True)
             sys.exit(f"Making {VENV} failed; the lines above say why.")
     print("Installing requirements.txt into .venv (a minute or two, this once) ...", flush=True)
     STAMP.unlink(missing_ok=True)
@@ -127,15 +128,12 @@ def serve():
     except OSError:  # the usual port is taken: let the system choose one
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     print(f"Read it at http://127.0.0.1:{server.server_port}/ and end with Ctrl-C.", flush=True)
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        return 0
+    server.serve_forever()
 
 
-def lab():
+def lab(*arguments):
     """Open JupyterLab on the chapters."""
-    return run("jupyter", "lab", "--notebook-dir", BOOK)
+    return run("jupyterlab", BOOK, *arguments)
 
 
 # The checks
@@ -211,7 +209,7 @@ def execute(path):
 
 
 KEPT_METADATA = ("mystnb", "tags")
-RANDOM_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8}")  # as Jupyter makes
+RANDOM_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8}")
 
 
 def normalise(notebook, name):
@@ -242,7 +240,10 @@ def normalise(notebook, name):
 
 
 VERBS = {verb.__name__: verb for verb in (book, serve, test, lab, notebooks, lint, bench)}
-TAKES_ARGUMENTS = {"test", "notebooks", "bench"}
+TAKES_ARGUMENTS = {"test", "lab", "notebooks", "bench"}
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)  # what a shell reports for Ctrl-C

@@ -4,6 +4,7 @@ import copy
 import importlib.util
 import sys
 
+import nbformat
 import pytest
 from nbformat import v4
 
@@ -40,7 +41,7 @@ def test_an_old_python_is_one_sentence(monkeypatch):
 
 
 def test_an_unknown_verb_names_the_verbs():
-    assert "no verb 'boook'; the verbs are book, serve, test" in course.main(["boook"])
+    assert "no verb 'publish'; the verbs are book, serve, test" in course.main(["publish"])
 
 
 def test_a_verb_without_arguments_refuses_them():
@@ -151,8 +152,6 @@ def test_normalising_twice_changes_nothing():
 
 
 def test_a_failing_chapter_is_not_written(tmp_path, capsys):
-    import nbformat
-
     path = tmp_path / "01_broken.ipynb"
     nbformat.write(v4.new_notebook(cells=[v4.new_code_cell("1 / 0")]), path)
     before = path.read_bytes()
