@@ -1,4 +1,4 @@
-"""Problems with known answers, and real data that ship inside scikit-learn: nothing is downloaded."""
+"""Problems with known answers, and real data that ship inside scikit-learn, without a download."""
 
 from typing import Any, NamedTuple
 

@@ -5,7 +5,7 @@ from time import perf_counter
 
 import numpy as np
 
-from gdcourse import validation
+from gdcourse import schedules, sweeps, validation
 from gdcourse.backend import rows, synchronize, to_host
 from gdcourse.history import History, Run
 from gdcourse.objectives import LeastSquares
@@ -169,8 +169,7 @@ def descend(
                 if stop:
                     break
                 start = perf_counter()
-                for theta in steps(X, y, theta, objective, part, schedule, step):
-                    pass
+                theta = _advance(X, y, theta, objective, part, schedule, step)
                 synchronize(theta)
                 seconds += perf_counter() - start
                 step += len(part)
@@ -182,6 +181,16 @@ def descend(
         if records[-1][0] != step:
             finished()
     return Run(theta, History.from_records(records, diverged=not np.isfinite(records[-1][4])))
+
+
+def _advance(X, y, theta, objective, epoch, schedule, step):
+    """θ after the last batch of an epoch: compiled where that is possible and worth it."""
+    if sweeps.applies(X, y, theta, objective, epoch):
+        rates = schedules.rates(schedule, step, step + len(epoch))
+        return sweeps.linear(X, y, theta, objective, epoch, rates)
+    for theta in steps(X, y, theta, objective, epoch, schedule, step):
+        pass
+    return theta
 
 
 def _between_records(epoch, step, record_every):

@@ -10,7 +10,10 @@ __all__ = [
     "batch_gradient_variance",
     "estimate_noise_scale",
     "gradient_variance",
+    "noise_floor",
     "noise_scale",
+    "stability_limit",
+    "stationary_covariance",
 ]
 
 
@@ -139,6 +142,179 @@ def estimate_noise_scale(objective, theta, X, y, *, batch_sizes, n_batches, rng=
     return max(0.0, variance) / signal if signal > 0 else float("inf")
 
 
+def stationary_covariance(X, y, learning_rate, batch_size=1, *, l2=0.0, exact=True):
+    """The covariance C that θ settles to under a constant learning rate, for least squares.
+
+    With batches drawn with replacement, C = E[(I − αH_B) C (I − αH_B)ᵀ] + α²S/b, where H_B is
+    the Hessian of a batch and S the covariance of the per-sample gradients at the minimiser.
+    The noise has two parts: S, which is there at the minimiser too, and one that grows with
+    the distance from it. Small rates leave only HC + CH = αS/b.
+
+    Parameters
+    ----------
+    X : (n, d) array
+    y : (n,) array
+    learning_rate : float
+        The constant α.
+    batch_size : int
+    l2 : float
+        Weight of the ridge term of the objective.
+    exact : bool
+        Whether to solve the first equation; otherwise the second, its limit for small α.
+
+    Returns
+    -------
+    (d, d) NumPy array
+
+    Raises
+    ------
+    ValueError
+        Where `learning_rate` is not below `stability_limit`, so that the covariance grows for
+        ever, or where H has an eigenvalue of zero, so that there is no single minimiser.
+
+    Notes
+    -----
+    In the eigenbasis of H the equation is a diagonal matrix less a Gram matrix, of
+    d(d + 1)/2 rows: O(d⁴) memory, O(nd⁴ + d⁶) operations. Batches drawn without replacement
+    have a smaller covariance.
+
+    References
+    ----------
+    S. Mandt, M. D. Hoffman and D. M. Blei (2017), arXiv:1704.04289, for small α; A. Dieuleveut,
+    A. Durmus and F. Bach (2020), doi:10.1214/19-AOS1850, for both.
+
+    Examples
+    --------
+    One feature that is always 1, so θ estimates the mean of y: C = α·Var(y)/(b·(2 − α)).
+
+    >>> stationary_covariance([[1.0], [1.0]], [1.0, 3.0], 0.5).round(4).tolist()
+    [[0.3333]]
+    """
+    X, y, learning_rate, batch_size, l2 = _least_squares(X, y, learning_rate, batch_size, l2)
+    h, basis = _curvature(X, l2)
+    Z = X @ basis
+    minimiser = (Z.T @ y / len(y)) / h
+    gradients = Z * (Z @ minimiser - y)[:, None] + l2 * minimiser
+    S = gradients.T @ gradients / len(y)
+    if exact:
+        limit = _limit(Z, h, batch_size, l2)
+        if learning_rate >= limit:
+            raise ValueError(
+                f"learning_rate must be below {limit:.4g} for batches of {batch_size}, "
+                f"got {learning_rate:.4g}: lower it or raise batch_size"
+            )
+        i, j, weights = _triangle(len(h))
+        damping, coupling = _operators(Z, h, batch_size, l2)
+        entries = np.linalg.solve(
+            np.diag(damping) - learning_rate * coupling,
+            learning_rate / batch_size * weights * S[i, j],
+        )
+        C = np.empty_like(S)
+        C[i, j] = C[j, i] = entries / weights
+    else:
+        C = learning_rate / batch_size * S / (h[:, None] + h)
+    return basis @ C @ basis.T
+
+
+def noise_floor(X, y, learning_rate, batch_size=1, *, l2=0.0, exact=True):
+    """The excess loss E[J(θ)] − J(θ*) = ½·tr(HC) at which a constant learning rate ends.
+
+    C is the `stationary_covariance`; see there for parameters and errors. To first order the
+    floor is α·tr S/(4b), whatever H is.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> round(noise_floor([[1.0], [1.0]], [1.0, 3.0], 0.5), 4)
+    0.1667
+    """
+    C = stationary_covariance(X, y, learning_rate, batch_size, l2=l2, exact=exact)
+    X = to_host(validation.data(X, y)[0])
+    return 0.5 * float(np.mean((X @ C) * X) * X.shape[1] + l2 * np.trace(C))
+
+
+def stability_limit(X, batch_size=1, *, l2=0.0):
+    """The learning rate at which E‖θ − θ*‖² stops settling, for least squares.
+
+    Below it the mean of the squared error converges to that of `stationary_covariance`, from
+    it on it grows without bound. It rises with the batch size b, from less than 2/max_i‖x_i‖²
+    or more at b = 1 towards the 2/L of the full batch, where L is the largest eigenvalue of H.
+
+    Parameters
+    ----------
+    X : (n, d) array
+    batch_size : int
+        Rows in a batch, drawn with replacement.
+    l2 : float
+        Weight of the ridge term of the objective.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        Where H has an eigenvalue of zero.
+
+    Examples
+    --------
+    One feature: the limit is 2h/E[x⁴], with h = E[x²] = 5 and E[x⁴] = 41.
+
+    >>> round(stability_limit([[1.0], [3.0]]), 4), round(2 * 5 / 41, 4)
+    (0.2439, 0.2439)
+    """
+    y = validation.data(X, [0.0] * len(X))[1]
+    X, _, _, batch_size, l2 = _least_squares(X, y, 1.0, batch_size, l2)
+    h, basis = _curvature(X, l2)
+    return _limit(X @ basis, h, batch_size, l2)
+
+
+def _least_squares(X, y, learning_rate, batch_size, l2):
+    """The arguments of a least-squares prediction, checked, the arrays on the host."""
+    X, y = (to_host(array).astype(float) for array in validation.data(X, y))
+    learning_rate = validation.positive("learning_rate", learning_rate)
+    batch_size = validation.count("batch_size", batch_size)
+    return X, y, learning_rate, batch_size, validation.non_negative("l2", l2)
+
+
+def _curvature(X, l2):
+    """The eigenvalues of H = XᵀX/n + l2·I, all positive, and its eigenvectors."""
+    h, basis = np.linalg.eigh(X.T @ X / len(X))
+    h = h + l2
+    if h[0] <= len(h) * np.finfo(float).eps * h[-1]:
+        raise ValueError(
+            f"X must have {len(h)} independent columns, as otherwise there is no single "
+            "minimiser: drop some columns or set l2 > 0"
+        )
+    return h, basis
+
+
+def _triangle(d):
+    """The upper triangle of a symmetric matrix, and the weights that make its norm Euclidean."""
+    i, j = np.triu_indices(d)
+    return i, j, np.where(i == j, 1.0, 2**0.5)
+
+
+def _operators(Z, h, batch_size, l2):
+    """C ↦ HC + CH, as a diagonal, and C ↦ E[H_B C H_B], as a matrix, on weighted triangles."""
+    i, j, weights = _triangle(len(h))
+    products = Z[:, i] * Z[:, j] * weights
+    coupling = products.T @ products / (len(Z) * batch_size)
+    coupling[np.diag_indices(len(i))] += h[i] * h[j] - (h[i] - l2) * (h[j] - l2) / batch_size
+    return h[i] + h[j], coupling
+
+
+def _limit(Z, h, batch_size, l2):
+    """The α at which HC + CH − α·E[H_B C H_B] stops being positive definite."""
+    damping, coupling = _operators(Z, h, batch_size, l2)
+    scale = damping**-0.5
+    return float(1 / np.linalg.eigvalsh(scale[:, None] * coupling * scale)[-1])
+
+
 def _mean_squared_norm(objective, theta, X, y, batch_size, n_batches, rng):
     """The mean of ‖∇_b‖² over batches drawn with replacement, read from the device once."""
     xp = array_namespace(theta)
@@ -151,7 +327,7 @@ def _mean_squared_norm(objective, theta, X, y, batch_size, n_batches, rng):
 
 
 def _moments(objective, theta, X, y):
-    """tr Σ as a float, and ∇J: one pass in blocks, without an (n, d) array where the model allows."""
+    """tr Σ as a float, and ∇J: in blocks, without an (n, d) array where the model allows."""
     theta, X, y = validation.problem(objective, theta, X, y)
     xp = array_namespace(theta)
     gradient = objective.gradient(theta, X, y)

@@ -7,6 +7,7 @@ library sees the same batches from the same seed.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -58,7 +59,7 @@ class Epoch:
 
     def __iter__(self):
         bounds = self.bounds.tolist()
-        for start, stop in zip(bounds, bounds[1:], strict=False):
+        for start, stop in pairwise(bounds):
             yield slice(start, stop) if self.order is None else self.order[start:stop]
 
     def __getitem__(self, steps):

@@ -5,6 +5,7 @@ array of integers. Any function of the step serves as a schedule too.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -130,11 +131,11 @@ class piecewise:
     def __post_init__(self):
         boundaries = tuple(validation.count("boundaries", b) for b in self.boundaries)
         values = tuple(validation.positive("values", value) for value in self.values)
-        if any(a >= b for a, b in zip(boundaries, boundaries[1:], strict=False)):
+        if any(a >= b for a, b in pairwise(boundaries)):
             raise ValueError(f"boundaries must increase, got {boundaries}")
         if len(values) != len(boundaries) + 1:
             raise ValueError(
-                f"values must hold one more than the {len(boundaries)} boundaries, got {len(values)}"
+                f"values must be one more than the {len(boundaries)} boundaries, got {len(values)}"
             )
         object.__setattr__(self, "boundaries", boundaries)
         object.__setattr__(self, "values", values)
@@ -209,6 +210,22 @@ def rate_at(schedule, step):
     rate = float(schedule(step))
     if not 0 < rate < float("inf"):
         raise ValueError(
-            f"the learning rate must be positive and finite, but the schedule gives {rate} at step {step}"
+            "the learning rate must be positive and finite, "
+            f"but the schedule gives {rate} at step {step}"
         )
     return rate
+
+
+def rates(schedule, start, stop):
+    """The learning rates of the steps ``start..stop - 1``, as `rate_at` gives them one by one."""
+    if not _takes_arrays(schedule):
+        return np.array([rate_at(schedule, step) for step in range(start, stop)])
+    drawn = np.broadcast_to(schedule(np.arange(start, stop)), stop - start)
+    for step in start + np.flatnonzero(~((drawn > 0) & np.isfinite(drawn)))[:1]:
+        rate_at(schedule, int(step))
+    return drawn
+
+
+def _takes_arrays(schedule):
+    inner = schedule.schedule if isinstance(schedule, warmup) else schedule
+    return type(inner).__module__ == __name__

@@ -1,0 +1,146 @@
+"""A compiled sweep is the definition, faster: both must walk the same path."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import gdcourse as gd
+from gdcourse import descent, schedules, sweeps
+
+RATES = (
+    0.05,
+    schedules.inverse_time(0.1, 0.1),
+    schedules.warmup(schedules.cosine(0.1, 40), 7),
+    lambda step: 0.1 / (1 + step % 3),
+)
+
+
+@st.composite
+def runs(draw):
+    n = draw(st.integers(1, 40))
+    d = draw(st.integers(1, 6))
+    scheme = draw(st.sampled_from([gd.Shuffled, gd.ShuffledOnce, gd.InOrder, gd.WithReplacement]))
+    return {
+        "n": n,
+        "d": d,
+        "objective": draw(st.sampled_from([gd.LeastSquares, gd.LogisticRegression]))(
+            draw(st.sampled_from([0.0, 0.3]))
+        ),
+        "batches": scheme(draw(st.integers(1, n)), drop_last=draw(st.booleans())),
+        "learning_rate": draw(st.sampled_from(RATES)),
+        "dtype": draw(st.sampled_from([np.float32, np.float64])),
+        "seed": draw(st.integers(0, 2**16)),
+    }
+
+
+@given(runs())
+@settings(max_examples=200, deadline=None)
+def test_a_sweep_walks_the_path_of_the_definition(run):
+    X, y, theta = problem(run)
+    schedule = schedules.as_schedule(run["learning_rate"])
+    rng = np.random.default_rng(run["seed"])
+    step, expected, swept = 3, theta, theta
+    for _, epoch in zip(range(3), run["batches"].epochs(run["n"], rng), strict=False):
+        *_, expected = descent.steps(X, y, expected, run["objective"], epoch, schedule, step)
+        rates = schedules.rates(schedule, step, step + len(epoch))
+        swept = sweeps.linear(X, y, swept, run["objective"], epoch, rates)
+        step += len(epoch)
+    assert swept.dtype == run["dtype"]
+    tolerance = 2000 * np.finfo(run["dtype"]).eps
+    np.testing.assert_allclose(swept, expected, rtol=tolerance, atol=tolerance)
+
+
+def problem(run):
+    rng = np.random.default_rng(run["seed"])
+    X = rng.uniform(-1, 1, (run["n"], run["d"])).astype(run["dtype"])
+    y = rng.integers(0, 2, run["n"]).astype(run["dtype"])
+    return X, y, rng.standard_normal(run["d"]).astype(run["dtype"])
+
+
+def test_the_compiled_loop_is_the_python_one():
+    run = {"n": 11, "d": 3, "seed": 1, "dtype": np.float64}
+    X, y, theta = problem(run)
+    epoch = next(gd.Shuffled(2).epochs(11, 0))
+    rates = np.linspace(0.1, 0.2, len(epoch))
+    for objective in (gd.LeastSquares(0.1), gd.LogisticRegression(0.1)):
+        by_hand = theta.copy()
+        logistic = isinstance(objective, gd.LogisticRegression)
+        sweeps._sweep(X, y, by_hand, epoch.order, epoch.bounds, rates, objective.l2, logistic)
+        compiled = sweeps.linear(X, y, theta, objective, epoch, rates)
+        np.testing.assert_allclose(compiled, by_hand, rtol=1e-12)
+
+
+@pytest.mark.parametrize("objective", [gd.LeastSquares(0.1), gd.LogisticRegression()])
+@pytest.mark.parametrize("record_every", [None, 1, 50])
+def test_without_numba_the_answers_are_the_same(monkeypatch, objective, record_every):
+    X, y, theta = problem({"n": 300, "d": 4, "seed": 2, "dtype": np.float64})
+    arguments = {
+        "objective": objective,
+        "batches": gd.Shuffled(4),
+        "learning_rate": schedules.inverse_time(0.2, 0.01),
+        "n_epochs": 2,
+        "rng": 5,
+        "record_every": record_every,
+    }
+    calls = []
+    linear = sweeps.linear
+    monkeypatch.setattr(sweeps, "linear", lambda *a: calls.append(1) or linear(*a))
+    compiled = gd.descend(X, y, theta, **arguments)
+    assert bool(calls) == (record_every != 1)
+    monkeypatch.setattr(sweeps, "find_spec", lambda name: None)
+    calls.clear()
+    plain = gd.descend(X, y, theta, **arguments)
+    assert not calls
+    np.testing.assert_allclose(compiled.theta, plain.theta, rtol=1e-12)
+    np.testing.assert_allclose(compiled.history.loss, plain.history.loss, rtol=1e-12)
+    np.testing.assert_array_equal(compiled.history.step, plain.history.step)
+
+
+def test_a_sweep_leaves_the_arrays_of_the_caller_alone():
+    X, y, theta = problem({"n": 64, "d": 4, "seed": 3, "dtype": np.float64})
+    for array in (X, y, theta):
+        array.flags.writeable = False
+    before = theta.copy()
+    gd.stochastic_gradient_descent(X, y, theta, 0.1, rng=0)
+    np.testing.assert_array_equal(theta, before)
+
+
+def test_a_divergent_sweep_is_recorded_as_divergent():
+    X, y, theta = problem({"n": 64, "d": 4, "seed": 4, "dtype": np.float64})
+    _, history = gd.stochastic_gradient_descent(X, y, theta, 1e3, n_epochs=20, rng=0)
+    assert history.diverged
+    assert not np.isfinite(history.loss[-1])
+
+
+def test_a_bad_rate_names_its_step_in_a_sweep():
+    X, y, theta = problem({"n": 64, "d": 4, "seed": 5, "dtype": np.float64})
+    with pytest.raises(ValueError, match=r"gives -0.5 at step 40"):
+        gd.stochastic_gradient_descent(X, y, theta, lambda t: 0.1 if t < 40 else -0.5, rng=0)
+    vanishing = schedules.exponential(0.1, 1e-10)
+    with pytest.raises(ValueError, match=r"gives 0.0 at step 33"):
+        gd.stochastic_gradient_descent(X, y, theta, vanishing, rng=0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"objective": gd.SoftmaxRegression(2)},
+        {"X": np.ones((64, 4), dtype=np.float32)},
+        {"X": np.asfortranarray(np.ones((64, 4)))},
+        {"epoch": next(gd.FullBatch().epochs(64))},
+        {"epoch": next(gd.Shuffled(8).epochs(64, 0))},
+    ],
+    ids=["softmax", "mixed precision", "column order", "full batch", "few steps"],
+)
+def test_a_sweep_is_not_taken_where_it_does_not_pay(change):
+    X, y, theta = problem({"n": 64, "d": 4, "seed": 6, "dtype": np.float64})
+    fitting = {
+        "X": X,
+        "y": y,
+        "theta": theta,
+        "objective": gd.LeastSquares(),
+        "epoch": next(gd.Shuffled(2).epochs(64, 0)),
+    }
+    assert sweeps.applies(**fitting)
+    assert not sweeps.applies(**(fitting | change))
