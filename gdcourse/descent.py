@@ -187,7 +187,7 @@ def _advance(X, y, theta, objective, epoch, schedule, step):
     """θ after the last batch of an epoch: compiled where that is possible and worth it."""
     if sweeps.applies(X, y, theta, objective, epoch):
         rates = schedules.rates(schedule, step, step + len(epoch))
-        return sweeps.linear(X, y, theta, objective, epoch, rates)
+        return sweeps.sweep(X, y, theta, objective, epoch, rates)
     for theta in steps(X, y, theta, objective, epoch, schedule, step):
         pass
     return theta

@@ -15,6 +15,14 @@ RATES = (
     lambda step: 0.1 / (1 + step % 3),
 )
 
+OBJECTIVES = [
+    gd.LeastSquares(),
+    gd.LeastSquares(l2=0.3),
+    gd.LogisticRegression(),
+    gd.LogisticRegression(l2=0.3),
+    gd.SoftmaxRegression(3, l2=0.3),
+]
+
 
 @st.composite
 def runs(draw):
@@ -24,9 +32,7 @@ def runs(draw):
     return {
         "n": n,
         "d": d,
-        "objective": draw(st.sampled_from([gd.LeastSquares, gd.LogisticRegression]))(
-            draw(st.sampled_from([0.0, 0.3]))
-        ),
+        "objective": draw(st.sampled_from(OBJECTIVES)),
         "batches": scheme(draw(st.integers(1, n)), drop_last=draw(st.booleans())),
         "learning_rate": draw(st.sampled_from(RATES)),
         "dtype": draw(st.sampled_from([np.float32, np.float64])),
@@ -44,7 +50,7 @@ def test_a_sweep_walks_the_path_of_the_definition(run):
     for _, epoch in zip(range(3), run["batches"].epochs(run["n"], rng), strict=False):
         *_, expected = descent.steps(X, y, expected, run["objective"], epoch, schedule, step)
         rates = schedules.rates(schedule, step, step + len(epoch))
-        swept = sweeps.linear(X, y, swept, run["objective"], epoch, rates)
+        swept = sweeps.sweep(X, y, swept, run["objective"], epoch, rates)
         step += len(epoch)
     assert swept.dtype == run["dtype"]
     tolerance = 2000 * np.finfo(run["dtype"]).eps
@@ -53,28 +59,32 @@ def test_a_sweep_walks_the_path_of_the_definition(run):
 
 def problem(run):
     rng = np.random.default_rng(run["seed"])
+    n_classes = getattr(run.get("objective"), "n_classes", None)
+    shape = (run["d"], n_classes) if n_classes else run["d"]
     X = rng.uniform(-1, 1, (run["n"], run["d"])).astype(run["dtype"])
-    y = rng.integers(0, 2, run["n"]).astype(run["dtype"])
-    return X, y, rng.standard_normal(run["d"]).astype(run["dtype"])
+    y = rng.integers(0, n_classes or 2, run["n"]).astype(run["dtype"])
+    return X, y, rng.standard_normal(shape).astype(run["dtype"])
 
 
-def test_the_compiled_loop_is_the_python_one():
-    run = {"n": 11, "d": 3, "seed": 1, "dtype": np.float64}
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_the_compiled_loop_is_the_python_one(monkeypatch, objective, batch_size):
+    run = {"n": 11, "d": 3, "seed": 1, "dtype": np.float64, "objective": objective}
     X, y, theta = problem(run)
-    epoch = next(gd.Shuffled(2).epochs(11, 0))
+    epoch = next(gd.Shuffled(batch_size).epochs(11, 0))
     rates = np.linspace(0.1, 0.2, len(epoch))
-    for objective in (gd.LeastSquares(0.1), gd.LogisticRegression(0.1)):
-        by_hand = theta.copy()
-        logistic = isinstance(objective, gd.LogisticRegression)
-        sweeps._sweep(X, y, by_hand, epoch.order, epoch.bounds, rates, objective.l2, logistic)
-        compiled = sweeps.linear(X, y, theta, objective, epoch, rates)
-        np.testing.assert_allclose(compiled, by_hand, rtol=1e-12)
+    compiled = sweeps.sweep(X, y, theta, objective, epoch, rates)
+    monkeypatch.setattr(sweeps, "_compiled", lambda loop: loop)
+    interpreted = sweeps.sweep(X, y, theta, objective, epoch, rates)
+    np.testing.assert_allclose(compiled, interpreted, rtol=1e-12)
 
 
-@pytest.mark.parametrize("objective", [gd.LeastSquares(0.1), gd.LogisticRegression()])
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
 @pytest.mark.parametrize("record_every", [None, 1, 50])
 def test_without_numba_the_answers_are_the_same(monkeypatch, objective, record_every):
-    X, y, theta = problem({"n": 300, "d": 4, "seed": 2, "dtype": np.float64})
+    X, y, theta = problem(
+        {"n": 300, "d": 4, "seed": 2, "dtype": np.float64, "objective": objective}
+    )
     arguments = {
         "objective": objective,
         "batches": gd.Shuffled(4),
@@ -84,8 +94,8 @@ def test_without_numba_the_answers_are_the_same(monkeypatch, objective, record_e
         "record_every": record_every,
     }
     calls = []
-    linear = sweeps.linear
-    monkeypatch.setattr(sweeps, "linear", lambda *a: calls.append(1) or linear(*a))
+    sweep = sweeps.sweep
+    monkeypatch.setattr(sweeps, "sweep", lambda *a: calls.append(1) or sweep(*a))
     compiled = gd.descend(X, y, theta, **arguments)
     assert bool(calls) == (record_every != 1)
     monkeypatch.setattr(sweeps, "find_spec", lambda name: None)
@@ -125,13 +135,13 @@ def test_a_bad_rate_names_its_step_in_a_sweep():
 @pytest.mark.parametrize(
     "change",
     [
-        {"objective": gd.SoftmaxRegression(2)},
+        {"objective": gd.MLP((4, 2))},
         {"X": np.ones((64, 4), dtype=np.float32)},
         {"X": np.asfortranarray(np.ones((64, 4)))},
         {"epoch": next(gd.FullBatch().epochs(64))},
         {"epoch": next(gd.Shuffled(8).epochs(64, 0))},
     ],
-    ids=["softmax", "mixed precision", "column order", "full batch", "few steps"],
+    ids=["perceptron", "mixed precision", "column order", "full batch", "few steps"],
 )
 def test_a_sweep_is_not_taken_where_it_does_not_pay(change):
     X, y, theta = problem({"n": 64, "d": 4, "seed": 6, "dtype": np.float64})
