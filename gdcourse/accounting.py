@@ -1,8 +1,10 @@
 """Counting: epochs, iterations and samples; the memory of a training step; accumulation."""
 
+import itertools
 from typing import NamedTuple
 
 from gdcourse import validation
+from gdcourse.objectives import weighted_mean
 
 __all__ = [
     "accumulate_gradient",
@@ -98,14 +100,15 @@ def accumulate_gradient(objective, theta, micro_batches):
     >>> accumulate_gradient(LeastSquares(), [0.0], parts)
     array([-3.])
     """
-    total, n_samples = 0.0, 0
-    for X, y in micro_batches:
-        theta, X, y = validation.problem(objective, theta, X, y)
-        total = total + X.shape[0] * objective.gradient(theta, X, y)
-        n_samples += X.shape[0]
-    if n_samples == 0:
+    micro_batches = iter(micro_batches)
+    first = next(micro_batches, None)
+    if first is None:
         raise ValueError("micro_batches must hold at least one (X, y) pair")
-    return total / n_samples
+    theta, *first = validation.problem(objective, theta, *first)
+    rest = (validation.problem(objective, theta, X, y)[1:] for X, y in micro_batches)
+    return weighted_mean(
+        lambda X, y: objective.gradient(theta, X, y), itertools.chain([first], rest)
+    )
 
 
 def training_memory(

@@ -10,7 +10,16 @@ import os
 import numpy as np
 from array_api_compat import array_namespace, device, is_cupy_array
 
-__all__ = ["array_namespace", "asarray", "device", "namespace", "rows", "synchronize", "to_host"]
+__all__ = [
+    "array_namespace",
+    "asarray",
+    "block_rows",
+    "device",
+    "namespace",
+    "rows",
+    "synchronize",
+    "to_host",
+]
 
 
 def namespace():
@@ -89,6 +98,12 @@ def rows(array, batch):
     if isinstance(array, np.ndarray):
         return array.take(batch, axis=0)
     return array_namespace(array).take(array, batch, axis=0)
+
+
+def block_rows(X):
+    """Rows of `X` to work on at a time: what a cache holds, or what keeps a device busy."""
+    values = 2**16 if isinstance(X, np.ndarray) else 2**24
+    return max(256, values // X.shape[1])
 
 
 def synchronize(array):

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from gdcourse import validation
-from gdcourse.backend import array_namespace, asarray
+from gdcourse.backend import array_namespace, asarray, block_rows
 
 __all__ = [
     "MLP",
@@ -48,13 +48,20 @@ class _LinearModel:
 
     def loss(self, theta, X, y):
         """J(θ) on the rows given, a 0-d array."""
-        losses = self.sample_losses(self._predict(theta, X, y), y)
-        xp = array_namespace(losses)
-        return xp.mean(losses) + _ridge(self.l2, theta)
+
+        def mean_loss(X, y):
+            losses = self.sample_losses(self._predict(theta, X, y), y)
+            return array_namespace(losses).mean(losses)
+
+        return _mean_over_blocks(mean_loss, X, y) + _ridge(self.l2, theta)
 
     def gradient(self, theta, X, y):
         """∇J(θ) = Xᵀ residual(Xθ, y)/n + l2·θ on the rows given, shaped like `theta`."""
-        gradient = X.T @ self.residual(self._predict(theta, X, y), y) / X.shape[0]
+
+        def mean_gradient(X, y):
+            return X.T @ self.residual(self._predict(theta, X, y), y) / X.shape[0]
+
+        gradient = _mean_over_blocks(mean_gradient, X, y)
         return gradient + self.l2 * theta if self.l2 else gradient
 
     def per_sample_gradients(self, theta, X, y):
@@ -282,16 +289,24 @@ class MLP(_SoftmaxOutput):
 
     def loss(self, theta, X, y):
         """J(θ) on the rows given, a 0-d array."""
-        losses = self.sample_losses(self.predict(theta, X), y)
-        return array_namespace(losses).mean(losses) + _ridge(self.l2, theta)
+
+        def mean_loss(X, y):
+            losses = self.sample_losses(self.predict(theta, X), y)
+            return array_namespace(losses).mean(losses)
+
+        return _mean_over_blocks(mean_loss, X, y) + _ridge(self.l2, theta)
 
     def gradient(self, theta, X, y):
         """∇J(θ) on the rows given, by back-propagation, shape (n_parameters,)."""
         xp = array_namespace(theta)
-        layers = []
-        for inputs, delta in self._backward(theta, X, y):
-            layers += [xp.reshape(inputs.T @ delta, (-1,)), xp.sum(delta, axis=0)]
-        return xp.concat(layers) / X.shape[0] + self.l2 * theta
+
+        def mean_gradient(X, y):
+            layers = []
+            for inputs, delta in self._backward(theta, X, y):
+                layers += [xp.reshape(inputs.T @ delta, (-1,)), xp.sum(delta, axis=0)]
+            return xp.concat(layers) / X.shape[0]
+
+        return _mean_over_blocks(mean_gradient, X, y) + self.l2 * theta
 
     def per_sample_gradients(self, theta, X, y):
         """∇L_i(θ) + l2·θ for every row, shape (n, n_parameters)."""
@@ -349,6 +364,27 @@ class MLP(_SoftmaxOutput):
             delta = (delta @ matrix.T) * (1 - activation**2)
             slopes.append(delta)
         return list(zip(inputs, reversed(slopes), strict=True))
+
+
+def weighted_mean(function, parts):
+    """The mean over all rows, from the mean that `function` gives for each (X, y) of `parts`."""
+    total, n_samples = 0.0, 0
+    for X, y in parts:
+        total = total + X.shape[0] * function(X, y)
+        n_samples += X.shape[0]
+    return total / n_samples
+
+
+def _mean_over_blocks(function, X, y):
+    """`function(X, y)`, a mean over rows, from blocks of rows that fit in a processor's cache.
+
+    X is then read from memory once, and what is made on the way is as large as a block.
+    """
+    block = block_rows(X)
+    if X.shape[0] <= block:
+        return function(X, y)
+    starts = range(0, X.shape[0], block)
+    return weighted_mean(function, ((X[i : i + block, ...], y[i : i + block, ...]) for i in starts))
 
 
 def _ridge(l2, theta):
