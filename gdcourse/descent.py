@@ -150,7 +150,7 @@ def descend(
         record_every = validation.count("record_every", record_every)
     validation.sampler(batches)
     n = X.shape[0]
-    epochs = islice(batches.epochs(n, np.random.default_rng(rng)), n_epochs)
+    epochs = islice(_drawn(batches.epochs(n, np.random.default_rng(rng))), n_epochs)
     step = samples_seen = 0
     seconds = 0.0
     records = []
@@ -164,7 +164,8 @@ def descend(
 
     with np.errstate(over="ignore", invalid="ignore"):
         stop = finished()
-        for epoch in _progress(epochs, n_epochs, progress):
+        for epoch, seconds_to_draw in _progress(epochs, n_epochs, progress):
+            seconds += seconds_to_draw
             for part in _between_records(epoch, step, record_every):
                 if stop:
                     break
@@ -199,6 +200,14 @@ def _between_records(epoch, step, record_every):
         return [epoch]
     cuts = range(record_every - step % record_every, len(epoch), record_every)
     return [epoch[a:b] for a, b in zip([0, *cuts], [*cuts, len(epoch)], strict=True)]
+
+
+def _drawn(epochs):
+    """Each epoch, and the seconds that drawing its order took."""
+    start = perf_counter()
+    for epoch in epochs:
+        yield epoch, perf_counter() - start
+        start = perf_counter()
 
 
 def _progress(epochs, n_epochs, show):

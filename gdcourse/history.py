@@ -19,7 +19,7 @@ class History:
     samples_seen : (r,) int array
         Sample gradients computed so far.
     seconds : (r,) float array
-        Time spent on updates, without the time spent on recording.
+        Time spent on drawing batches and on updates, but not on recording.
     loss : (r,) float array
         The objective on all the data.
     gradient_norm : (r,) float array
