@@ -233,15 +233,16 @@ def noise_floor(X, y, learning_rate, batch_size=1, *, l2=0.0, exact=True):
     """
     C = stationary_covariance(X, y, learning_rate, batch_size, l2=l2, exact=exact)
     X = to_host(validation.data(X, y)[0])
-    return 0.5 * float(np.mean((X @ C) * X) * X.shape[1] + l2 * np.trace(C))
+    return 0.5 * float(np.sum((X @ C) * X) / len(X) + l2 * np.trace(C))
 
 
 def stability_limit(X, batch_size=1, *, l2=0.0):
     """The learning rate at which E‖θ − θ*‖² stops settling, for least squares.
 
     Below it the mean of the squared error converges to that of `stationary_covariance`, from
-    it on it grows without bound. It rises with the batch size b, from less than 2/max_i‖x_i‖²
-    or more at b = 1 towards the 2/L of the full batch, where L is the largest eigenvalue of H.
+    it on it grows without bound. It rises with the batch size b towards the 2/L of the full
+    batch, where L is the largest eigenvalue of H; at b = 1 and without a ridge term it lies
+    between 2/max‖x_i‖² and 2/mean‖x_i‖².
 
     Parameters
     ----------
@@ -267,8 +268,8 @@ def stability_limit(X, batch_size=1, *, l2=0.0):
     >>> round(stability_limit([[1.0], [3.0]]), 4), round(2 * 5 / 41, 4)
     (0.2439, 0.2439)
     """
-    y = validation.data(X, [0.0] * len(X))[1]
-    X, _, _, batch_size, l2 = _least_squares(X, y, 1.0, batch_size, l2)
+    X = np.asarray(X) if isinstance(X, list | tuple) else X
+    X, _, _, batch_size, l2 = _least_squares(X, X[..., 0], 1.0, batch_size, l2)
     h, basis = _curvature(X, l2)
     return _limit(X @ basis, h, batch_size, l2)
 
