@@ -67,8 +67,10 @@ def training_counts(n_samples, batch_size, n_epochs, drop_last=False):
     >>> training_counts(60_000, 128, n_epochs=10)
     TrainingCounts(iterations_per_epoch=469, iterations=4690, samples_seen=600000)
     """
-    per_epoch = iterations_per_epoch(n_samples, batch_size, drop_last)
+    n_samples = validation.count("n_samples", n_samples)
+    batch_size = validation.count("batch_size", batch_size, maximum=n_samples)
     n_epochs = validation.count("n_epochs", n_epochs, minimum=0)
+    per_epoch = iterations_per_epoch(n_samples, batch_size, drop_last)
     samples = per_epoch * batch_size if drop_last else n_samples
     return TrainingCounts(per_epoch, per_epoch * n_epochs, samples * n_epochs)
 
@@ -104,7 +106,8 @@ def accumulate_gradient(objective, theta, micro_batches):
     first = next(micro_batches, None)
     if first is None:
         raise ValueError("micro_batches must hold at least one (X, y) pair")
-    theta, *first = validation.problem(objective, theta, *first)
+    X, y = first
+    theta, *first = validation.problem(objective, theta, X, y)
     rest = (validation.problem(objective, theta, X, y)[1:] for X, y in micro_batches)
     return weighted_mean(
         lambda X, y: objective.gradient(theta, X, y), itertools.chain([first], rest)

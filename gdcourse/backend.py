@@ -8,13 +8,14 @@ choosing a library, moving arrays on and off a device, and taking rows.
 import os
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_cupy_array
+from array_api_compat import array_namespace, device, is_array_api_obj, is_cupy_array
 
 __all__ = [
     "array_namespace",
     "asarray",
     "block_rows",
     "device",
+    "is_array_api_obj",
     "namespace",
     "rows",
     "synchronize",

@@ -142,8 +142,9 @@ def split(X, y, *sizes, rng=None):
     >>> [len(y_part) for _, y_part in split(X, y, 4, 2, rng=0)]
     [4, 2]
     """
+    X, y = validation.data(X, y)
     n = X.shape[0]
-    sizes = [validation.count("sizes", size) for size in sizes]
+    sizes = validation.each("sizes", sizes, validation.count)
     if sum(sizes) > n:
         raise ValueError(f"sizes must add up to at most {n} rows, got {sum(sizes)}")
     order = np.random.default_rng(rng).permutation(n)

@@ -6,7 +6,7 @@ from time import perf_counter
 import numpy as np
 
 from gdcourse import schedules, sweeps, validation
-from gdcourse.backend import rows, synchronize, to_host
+from gdcourse.backend import array_namespace, rows, synchronize, to_host
 from gdcourse.history import History, Run
 from gdcourse.objectives import LeastSquares
 from gdcourse.sampling import FullBatch, Shuffled
@@ -58,6 +58,7 @@ def updates(X, y, theta_init, *, objective=LeastSquares(), batches, learning_rat
     [(0, 0, [0.0]), (1, 2, [1.0]), (2, 4, [1.5])]
     """
     theta, X, y = validation.problem(objective, theta_init, X, y)
+    theta = array_namespace(theta).asarray(theta, copy=True)
     schedule = _schedule(learning_rate)
     validation.sampler(batches)
     epochs = batches.epochs(X.shape[0], np.random.default_rng(rng))
@@ -143,6 +144,7 @@ def descend(
     ([2.0], [2.5, 0.5])
     """
     theta, X, y = validation.problem(objective, theta_init, X, y)
+    theta = array_namespace(theta).asarray(theta, copy=True)
     schedule = _schedule(learning_rate)
     n_epochs = validation.count("n_epochs", n_epochs, minimum=0)
     tol = 0.0 if tol is None else validation.non_negative("tol", tol)

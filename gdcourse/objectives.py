@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from gdcourse import validation
-from gdcourse.backend import array_namespace, asarray, block_rows
+from gdcourse.backend import array_namespace, asarray, block_rows, to_host
 
 __all__ = [
     "MLP",
@@ -41,7 +41,7 @@ class _LinearModel:
     """What the linear models share: predictions Xθ, and a gradient through their residual."""
 
     def __post_init__(self):
-        validation.non_negative("l2", self.l2)
+        object.__setattr__(self, "l2", validation.non_negative("l2", self.l2))
 
     def predict(self, theta, X):
         return X @ theta
@@ -154,7 +154,7 @@ class LogisticRegression(_LinearModel):
     def check(self, theta, X, y):
         super().check(theta, X, y)
         xp = array_namespace(y)
-        if not bool(xp.all((y == 0) | (y == 1))):
+        if not to_host(xp.all((y == 0) | (y == 1))):
             raise ValueError("y must hold the labels 0 and 1 for LogisticRegression")
 
 
@@ -183,7 +183,7 @@ class _SoftmaxOutput:
 
     def _check_labels(self, y, n_classes):
         xp = array_namespace(y)
-        if not bool(xp.all((y == xp.floor(y)) & (y >= 0) & (y < n_classes))):
+        if not to_host(xp.all((y == xp.floor(y)) & (y >= 0) & (y < n_classes))):
             raise ValueError(
                 f"y must hold whole class labels 0..{n_classes - 1} for {type(self).__name__}"
             )
@@ -215,7 +215,8 @@ class SoftmaxRegression(_SoftmaxOutput, _LinearModel):
 
     def __post_init__(self):
         super().__post_init__()
-        validation.count("n_classes", self.n_classes, minimum=2)
+        n_classes = validation.count("n_classes", self.n_classes, minimum=2)
+        object.__setattr__(self, "n_classes", n_classes)
 
     def check(self, theta, X, y):
         _check_theta(theta, (X.shape[1], self.n_classes))
@@ -254,13 +255,13 @@ class MLP(_SoftmaxOutput):
     l2: float = 0.0
 
     def __post_init__(self):
-        sizes = tuple(validation.count("layer_sizes", size) for size in self.layer_sizes)
+        sizes = validation.each("layer_sizes", self.layer_sizes, validation.count)
         if len(sizes) < 2 or sizes[-1] < 2:
             raise ValueError(
                 f"layer_sizes must run from the inputs to at least 2 classes, got {sizes}"
             )
         object.__setattr__(self, "layer_sizes", sizes)
-        validation.non_negative("l2", self.l2)
+        object.__setattr__(self, "l2", validation.non_negative("l2", self.l2))
 
     @property
     def n_parameters(self):
@@ -380,11 +381,12 @@ def _mean_over_blocks(function, X, y):
 
     X is then read from memory once, and what is made on the way is as large as a block.
     """
-    block = block_rows(X)
-    if X.shape[0] <= block:
+    n, block = X.shape[0], block_rows(X)
+    if n <= block or y.shape != (n,):
         return function(X, y)
-    starts = range(0, X.shape[0], block)
-    return weighted_mean(function, ((X[i : i + block, ...], y[i : i + block, ...]) for i in starts))
+    starts = range(0, n, block)
+    parts = (slice(start, min(start + block, n)) for start in starts)
+    return weighted_mean(function, ((X[part, ...], y[part]) for part in parts))
 
 
 def _ridge(l2, theta):
@@ -440,7 +442,8 @@ def compress(X, y):
     block = max(4 * (d + 1), 2**16 // (d + 1))
     triangle = xp.zeros((0, d + 1), dtype=X.dtype, device=X.device)
     for start in range(0, n, block):
-        joined = xp.concat([X[start : start + block, ...], y[start : start + block, None]], axis=1)
+        part = slice(start, min(start + block, n))
+        joined = xp.concat([X[part, ...], y[part, None]], axis=1)
         triangle = xp.linalg.qr(xp.concat([triangle, joined])).R
     scaled = triangle * (triangle.shape[0] / n) ** 0.5
     return scaled[:, :d], scaled[:, d]

@@ -64,8 +64,10 @@ class Epoch:
 
     def __getitem__(self, steps):
         """The part of the epoch with the batches of the slice `steps`, without a copy."""
+        if not isinstance(steps, slice) or steps.step not in (None, 1):
+            raise TypeError(f"an epoch takes a slice of neighbouring batches, got {steps!r}")
         start, stop, _ = steps.indices(len(self))
-        return Epoch(self.order, self.bounds[start : stop + 1])
+        return Epoch(self.order, self.bounds[start : max(start, stop) + 1])
 
     @property
     def batch_sizes(self):
@@ -304,8 +306,9 @@ class Balanced(_ByClass):
             order = np.empty(bounds[-1], dtype=np.int64)
             for c, members in enumerate(classes):
                 places = np.flatnonzero(turns == c)
-                while len(waiting[c]) < len(places):
-                    waiting[c] = np.concatenate([waiting[c], rng.permutation(members)])
+                rounds = -(-max(0, len(places) - len(waiting[c])) // len(members))
+                again = [rng.permutation(members) for _ in range(rounds)]
+                waiting[c] = np.concatenate([waiting[c], *again])
                 order[places], waiting[c] = np.split(waiting[c], [len(places)])
             yield Epoch(order, bounds)
 

@@ -129,8 +129,8 @@ class piecewise:
     values: tuple
 
     def __post_init__(self):
-        boundaries = tuple(validation.count("boundaries", b) for b in self.boundaries)
-        values = tuple(validation.positive("values", value) for value in self.values)
+        boundaries = validation.each("boundaries", self.boundaries, validation.count)
+        values = validation.each("values", self.values, validation.positive)
         if any(a >= b for a, b in pairwise(boundaries)):
             raise ValueError(f"boundaries must increase, got {boundaries}")
         if len(values) != len(boundaries) + 1:
@@ -207,7 +207,13 @@ def as_schedule(learning_rate):
 
 def rate_at(schedule, step):
     """The learning rate of `step` as a float, checked as it is drawn."""
-    rate = float(schedule(step))
+    drawn = schedule(step)
+    try:
+        rate = float(drawn)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"a schedule must give a number, but gives {drawn!r} at step {step}"
+        ) from None
     if not 0 < rate < float("inf"):
         raise ValueError(
             "the learning rate must be positive and finite, "
@@ -227,5 +233,6 @@ def rates(schedule, start, stop):
 
 
 def _takes_arrays(schedule):
-    inner = schedule.schedule if isinstance(schedule, warmup) else schedule
-    return type(inner).__module__ == __name__
+    if isinstance(schedule, warmup):
+        return _takes_arrays(schedule.schedule)
+    return type(schedule).__module__ == __name__

@@ -33,6 +33,9 @@ def applies(X, y, theta, objective, epoch):
 def sweep(X, y, theta, objective, epoch, rates):
     """θ after all batches of `epoch`, with one learning rate a batch."""
     order = np.arange(epoch.bounds[-1]) if epoch.order is None else epoch.order
+    used = order[epoch.bounds[0] : epoch.bounds[-1]]
+    if used.min() < -len(X) or used.max() >= len(X):  # compiled code would read beyond the array
+        raise IndexError(f"a batch holds a row that is none of the {len(X)} of X")
     theta = np.array(theta, order="C")
     loop = _softmax_sweep if isinstance(objective, SoftmaxRegression) else _scalar_sweep
     _compiled(loop)(

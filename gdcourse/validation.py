@@ -5,19 +5,28 @@ import operator
 
 import numpy as np
 
-from gdcourse.backend import array_namespace, asarray, device
+from gdcourse.backend import array_namespace, asarray, device, is_array_api_obj, to_host
 
 
 def count(name, value, minimum=1, maximum=None):
     """`value` as a Python integer in ``minimum..maximum``."""
     try:
-        number = operator.index(value)
+        number = operator.index(None if isinstance(value, bool) else value)
     except TypeError:
         raise TypeError(f"{name} must be an integer, got {value!r}") from None
     if number < minimum or (maximum is not None and number > maximum):
         span = f"at least {minimum}" if maximum is None else f"in {minimum}..{maximum}"
         raise ValueError(f"{name} must be {span}, got {number}")
     return number
+
+
+def each(name, values, check):
+    """The tuple of `values`, each held to `check`: `count` or `positive`."""
+    try:
+        values = tuple(values)
+    except TypeError:
+        raise TypeError(f"{name} must be a sequence, got {values!r}") from None
+    return tuple(check(name, value) for value in values)
 
 
 def positive(name, value):
@@ -38,7 +47,7 @@ def non_negative(name, value):
 
 def _real(name, value):
     try:
-        return float(value)
+        return float(None if isinstance(value, bool | str | bytes) else value)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number, got {value!r}") from None
 
@@ -58,7 +67,10 @@ def data(X, y):
     if X.shape[0] == 0 or X.shape[1] == 0:
         raise ValueError(f"X must have at least one row and one column, got shape {X.shape}")
     if y.shape != X.shape[:1]:
-        raise ValueError(f"y must have shape {X.shape[:1]} to match the rows of X, got {y.shape}")
+        cure = ": flatten it with y[:, 0]" if y.shape == (X.shape[0], 1) else ""
+        raise ValueError(
+            f"y must have shape {X.shape[:1]} to match the rows of X, got {y.shape}{cure}"
+        )
     X = _floating("X", X)
     y = _floating("y", y, X.dtype)
     for name, array in (("X", X), ("y", y)):
@@ -95,7 +107,7 @@ def sampler(batches):
 
 def _arrays(**named):
     """The values as arrays of one library on one device; lists follow the arrays beside them."""
-    given = {name: a for name, a in named.items() if hasattr(a, "shape") and hasattr(a, "dtype")}
+    given = {name: a for name, a in named.items() if is_array_api_obj(a)}
     kinds = {name: array_namespace(a).__name__.split(".")[-1] for name, a in given.items()}
     if len(set(kinds.values())) > 1:
         raise TypeError(
@@ -103,19 +115,22 @@ def _arrays(**named):
             + ", ".join(f"{name} is {kind}" for name, kind in kinds.items())
             + "; move them to one with xp.asarray first"
         )
+    like = next(iter(given.values()), np.empty(0))
     devices = {name: device(a) for name, a in given.items()}
-    if len(set(devices.values())) > 1:
+    if any(place != device(like) for place in devices.values()):  # CuPy's devices have no hash
         places = ", ".join(f"{name} on {place}" for name, place in devices.items())
         raise ValueError(f"arrays on two devices: {places}; move them to one first")
-    like = next(iter(given.values()), np.empty(0))
     return [given[name] if name in given else _from_list(name, named[name], like) for name in named]
 
 
 def _from_list(name, values, like):
     try:
-        return asarray(values, like)
+        host = np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{name} must be an array, got a ragged list") from error
+    if host.dtype == object:
+        raise TypeError(f"{name} must be an array of numbers, got a {type(values).__name__}")
+    return asarray(host, like)
 
 
 def _is_floating(array):
@@ -138,7 +153,8 @@ def _all_finite(array):
     """
     xp = array_namespace(array)
     with np.errstate(over="ignore", invalid="ignore"):
-        if bool(xp.isfinite(xp.sum(array))):
+        if to_host(xp.isfinite(xp.sum(array))):
             return True
-    starts = range(0, array.shape[0], 1024)
-    return all(bool(xp.all(xp.isfinite(array[i : i + 1024, ...]))) for i in starts)
+    n = array.shape[0]
+    blocks = (array[start : min(start + 1024, n), ...] for start in range(0, n, 1024))
+    return all(to_host(xp.all(xp.isfinite(block))) for block in blocks)
