@@ -1,0 +1,93 @@
+"""Measured tables: comma-separated values under a header that names the machine.
+
+The header is made of lines ``# key: value``; below it stand the names of the columns and one
+row a measurement. The benchmarks write such tables, and the chapters read them.
+"""
+
+import csv
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["Table", "read_table", "write_table"]
+
+
+class Table(NamedTuple):
+    """What `read_table` finds in a file."""
+
+    header: dict
+    columns: dict
+
+    def where(self, **wanted):
+        """The columns, with only those rows that hold the values wanted.
+
+        Examples
+        --------
+        >>> table = Table({}, {"library": np.array(["numpy", "cupy"]), "b": np.array([1.0, 2.0])})
+        >>> table.where(library="cupy")["b"]
+        array([2.])
+        """
+        n_rows = len(next(iter(self.columns.values())))
+        chosen = np.ones(n_rows, dtype=bool)
+        for name, value in wanted.items():
+            chosen &= self.columns[name] == value
+        return {name: column[chosen] for name, column in self.columns.items()}
+
+
+def write_table(path, header, rows):
+    """Write a table to `path`, making its folder where there is none.
+
+    Parameters
+    ----------
+    path : str or Path
+    header : dict
+        Text without line breaks: the machine, the versions, the date, the command.
+    rows : sequence of dict
+        One a measurement, all with the same keys: text or numbers.
+
+    Raises
+    ------
+    ValueError
+        Where there are no rows, or their keys differ.
+    """
+    rows = list(rows)
+    if not rows or any(row.keys() != rows[0].keys() for row in rows):
+        raise ValueError("rows must hold at least one dict, all of them with the same keys")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(f"# {key}: {value}\n" for key, value in header.items())
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_table(path):
+    """Read what `write_table` wrote.
+
+    Returns
+    -------
+    Table
+        ``.header``, a dict of text, and ``.columns``, a dict of NumPy arrays: floats where
+        every value of the column is a number, text otherwise.
+
+    Raises
+    ------
+    ValueError
+        Where the file has no rows.
+    """
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    comments = [line[1:] for line in lines if line.startswith("#")]
+    header = {key.strip(): value.strip() for key, _, value in (c.partition(":") for c in comments)}
+    names, *rows = csv.reader(line for line in lines if not line.startswith("#"))
+    if not rows:
+        raise ValueError(f"{path} has no rows below its header")
+    return Table(header, dict(zip(names, map(_column, zip(*rows, strict=True)), strict=True)))
+
+
+def _column(values):
+    try:
+        return np.array(values, dtype=float)
+    except ValueError:
+        return np.array(values)

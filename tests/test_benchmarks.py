@@ -1,0 +1,182 @@
+"""What of the benchmarks can be held without the machine that they are for."""
+
+import os
+import subprocess
+import sys
+import types
+
+import array_api_strict
+import numpy as np
+import pytest
+
+import course
+import gdcourse as gd
+from benchmarks import gpu
+from gdcourse import results
+
+OTHER_DEVICE = array_api_strict.Device("device1")
+
+FAKE_HEADER = {
+    "measurement": "fake, made by a test: these are no timings",
+    "device": "Imaginary GPU: none",
+    "command": "none",
+}
+FAKE_ROWS = [
+    {"model": "MLP", "library": "numpy", "batch_size": 1, "seconds_per_step": "2.5e-05"},
+    {"model": "MLP", "library": "cupy", "batch_size": 64, "seconds_per_step": "1.0e-04"},
+]
+
+
+def strict(array):
+    return array_api_strict.asarray(array, device=OTHER_DEVICE)
+
+
+@pytest.mark.parametrize("asarray", [np.asarray, strict], ids=["numpy", "array-api-strict"])
+def test_the_same_arithmetic_passes_the_check(asarray):
+    gpu.check(asarray, batch_sizes=(1, 7, 64), n_samples=128)
+
+
+def test_the_check_names_the_case_in_which_the_paths_part():
+    def careless(array):
+        return array.astype("float32") if array.dtype == np.float64 else array
+
+    with pytest.raises(AssertionError, match=r"least squares, float64, b = 1: .* apart"):
+        gpu.check(careless, batch_sizes=(1,), n_samples=128)
+
+
+def test_the_check_is_not_passed_by_not_a_number():
+    def broken(array):
+        return np.full_like(array, np.nan) if array.dtype.kind == "f" else array
+
+    with pytest.raises(AssertionError, match="the paths are nan apart"):
+        gpu.check(broken, batch_sizes=(1,), n_samples=128)
+
+
+@pytest.mark.parametrize("model", gpu.MODELS)
+def test_a_timed_step_is_a_step_of_the_package(model):
+    case = gpu.make_case(model, "float64", n_samples=32)
+    batches = gpu.draw(case, 8, 3)
+    epoch = gd.Epoch(np.concatenate(batches), 8 * np.arange(4))
+    *_, expected = gd.descent.steps(
+        case.X,
+        case.y,
+        case.theta,
+        case.objective,
+        epoch,
+        gd.schedules.constant(gpu.LEARNING_RATE),
+        0,
+    )
+    np.testing.assert_allclose(gpu.runner(case, batches)(3), expected, rtol=1e-12)
+
+
+def test_copied_rows_make_the_same_steps_as_resident_ones():
+    case = gpu.make_case("softmax", "float64", n_samples=32)
+    batches = gpu.draw(case, 8, 3)
+    resident = gpu.runner(case.move(strict), [strict(batch) for batch in batches])(5)
+    copied = gpu.runner(case, batches, strict)(5)
+    np.testing.assert_allclose(gd.to_host(resident), gd.to_host(copied), rtol=1e-12)
+
+
+def test_the_clock_warms_up_and_lengthens_short_runs():
+    calls = []
+
+    def seconds(run, n_steps):
+        calls.append(n_steps)
+        return 0.001 * n_steps
+
+    measured = gpu.seconds_per_step(None, seconds, shortest=0.01, repeats=3)
+    assert measured == pytest.approx(0.001)
+    assert calls == [2, 2, 4, 8, 16, 16, 16, 16]
+
+
+def test_the_host_clock_measures_a_run():
+    case = gpu.make_case("least squares", "float32", n_samples=64)
+    run = gpu.runner(case, gpu.draw(case, 4, 2))
+    assert 0 < gpu.seconds_per_step(run, gpu.wall_seconds, shortest=1e-4, repeats=3) < 1
+
+
+def test_a_table_comes_back_as_it_was_written(tmp_path):
+    path = gpu.table_path(FAKE_HEADER["device"], tmp_path / "results")
+    assert path.name == "gpu_imaginary-gpu-none.csv"
+    results.write_table(path, FAKE_HEADER, FAKE_ROWS)
+    table = results.read_table(path)
+    assert table.header == FAKE_HEADER
+    assert table.columns["model"].tolist() == ["MLP", "MLP"]
+    np.testing.assert_array_equal(table.columns["batch_size"], [1.0, 64.0])
+    np.testing.assert_array_equal(table.columns["seconds_per_step"], [2.5e-5, 1e-4])
+    only = table.where(library="cupy", model="MLP")
+    np.testing.assert_array_equal(only["batch_size"], [64.0])
+
+
+@pytest.mark.parametrize("rows", [[], [{"b": 1}, {"c": 2}]], ids=["none", "uneven"])
+def test_a_table_without_even_rows_is_refused(tmp_path, rows):
+    with pytest.raises(ValueError, match="rows must hold at least one dict"):
+        results.write_table(tmp_path / "table.csv", {}, rows)
+
+
+def test_a_table_of_a_header_alone_is_refused(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("# device: none\nmodel,batch_size\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="has no rows below its header"):
+        results.read_table(path)
+
+
+def test_every_committed_table_names_its_machine():
+    for path in gpu.FOLDER.glob("gpu_*.csv"):
+        header = results.read_table(path).header
+        wanted = ("device", "driver", "CUDA", "CuPy", "NumPy", "Python", "date", "command")
+        assert all(header.get(key) for key in wanted), path.name
+
+
+def test_the_header_and_the_rows_of_a_measurement(monkeypatch):
+    """The calls to CuPy, on a stand-in that answers them and computes with NumPy."""
+    monkeypatch.setattr(gpu, "N_SAMPLES", 64)
+    monkeypatch.setattr(gpu.seconds_per_step, "__defaults__", (1e-6, 1))
+    cupy = stand_in()
+    found = gpu.header(cupy)
+    assert found["device"] == "Stand-in"
+    assert found["CUDA"] == "12.4 (the driver offers 13.0)"
+    measured = list(gpu.measure(cupy, "softmax", "float32", 8))
+    assert [(row["library"], row["data"]) for row in measured] == [
+        ("numpy", "resident"),
+        ("cupy", "resident"),
+        ("cupy", "copied"),
+    ]
+    assert all(float(row["seconds_per_step"]) > 0 for row in measured)
+
+
+def stand_in():
+    class Event:
+        def record(self):
+            pass
+
+        def synchronize(self):
+            pass
+
+    runtime = types.SimpleNamespace(
+        runtimeGetVersion=lambda: 12040,
+        driverGetVersion=lambda: 13000,
+        getDeviceProperties=lambda number: {"name": b"Stand-in"},
+    )
+    cuda = types.SimpleNamespace(
+        runtime=runtime,
+        Event=Event,
+        Device=lambda: types.SimpleNamespace(id=0),
+        get_elapsed_time=lambda start, stop: 1.0,
+    )
+    return types.SimpleNamespace(cuda=cuda, asarray=np.asarray, __version__="0")
+
+
+def test_without_a_device_one_sentence_says_what_is_missing():
+    if gpu.find_cupy() is not None:
+        pytest.skip("there is a device")
+    answer = subprocess.run(
+        [sys.executable, course.ROOT / "benchmarks" / "gpu.py"],
+        capture_output=True,
+        text=True,
+        env=os.environ,
+    )
+    assert answer.returncode == 1
+    assert answer.stdout == ""
+    assert answer.stderr.startswith("There is nothing to time here")
+    assert len(answer.stderr.splitlines()) == 1
