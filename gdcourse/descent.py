@@ -187,10 +187,11 @@ def descend(
 
 
 def _advance(X, y, theta, objective, epoch, schedule, step):
-    """θ after the last batch of an epoch: compiled where that is possible and worth it."""
-    if sweeps.applies(X, y, theta, objective, epoch):
+    """θ after the last batch of an epoch: many steps at once where that is possible."""
+    sweep = sweeps.choose(X, y, theta, objective, epoch)
+    if sweep is not None:
         rates = schedules.rates(schedule, step, step + len(epoch))
-        return sweeps.sweep(X, y, theta, objective, epoch, rates)
+        return sweep(X, y, theta, objective, epoch, rates)
     for theta in steps(X, y, theta, objective, epoch, schedule, step):
         pass
     return theta

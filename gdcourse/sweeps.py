@@ -1,7 +1,7 @@
-"""Many updates in one compiled loop, for models whose step costs less than Python's overhead.
+"""Many updates at once, for models whose step costs less than Python's overhead.
 
 `descent.steps` is the definition; what is here must agree with it. Numba is optional: without
-it, or for other objectives and array libraries, the definition itself runs.
+it, or for other objectives and array libraries, the answers are the same and slower.
 """
 
 from functools import cache
@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from gdcourse.backend import array_namespace, asarray, rows
 from gdcourse.objectives import LeastSquares, LogisticRegression, SoftmaxRegression
 
 # Rows in a mean batch; above it BLAS is busy, and the definition is as fast.
@@ -16,29 +17,32 @@ MOST_ROWS = {LeastSquares: 256, LogisticRegression: 256, SoftmaxRegression: 128}
 FEWEST_STEPS = 16  # in one call; fewer are over before a kernel is loaded
 
 
-def applies(X, y, theta, objective, epoch):
-    """Whether `sweep` can run this part of an epoch, and is worth it."""
-    return (
+def choose(X, y, theta, objective, epoch):
+    """The function that runs this part of an epoch fastest; None for the definition itself."""
+    if len(epoch) < FEWEST_STEPS:
+        return None
+    n_rows = epoch.bounds[-1] - epoch.bounds[0]
+    if (
         type(objective) in MOST_ROWS
         and all(isinstance(array, np.ndarray) for array in (X, y, theta))
         and X.dtype == y.dtype == theta.dtype
         and X.dtype in (np.float32, np.float64)
         and X.flags.c_contiguous
-        and len(epoch) >= FEWEST_STEPS
-        and epoch.bounds[-1] - epoch.bounds[0] <= MOST_ROWS[type(objective)] * len(epoch)
+        and n_rows <= MOST_ROWS[type(objective)] * len(epoch)
         and find_spec("numba") is not None
-    )
+    ):
+        return compiled
+    if type(objective) is LeastSquares and objective.l2 == 0 and n_rows == len(epoch):
+        return triangular
+    return None
 
 
-def sweep(X, y, theta, objective, epoch, rates):
-    """θ after all batches of `epoch`, with one learning rate a batch."""
+def compiled(X, y, theta, objective, epoch, rates):
+    """θ after all batches of `epoch`, in one compiled loop over its order."""
     order = np.arange(epoch.bounds[-1]) if epoch.order is None else epoch.order
-    used = order[epoch.bounds[0] : epoch.bounds[-1]]
-    if used.min() < -len(X) or used.max() >= len(X):  # compiled code would read beyond the array
-        raise IndexError(f"a batch holds a row that is none of the {len(X)} of X")
     theta = np.array(theta, order="C")
-    loop = _softmax_sweep if isinstance(objective, SoftmaxRegression) else _scalar_sweep
-    _compiled(loop)(
+    loop = _softmax_loop if isinstance(objective, SoftmaxRegression) else _scalar_loop
+    _machine_code(loop)(
         np.asarray(X),
         np.asarray(y),
         theta,
@@ -51,8 +55,30 @@ def sweep(X, y, theta, objective, epoch, rates):
     return theta
 
 
+def triangular(X, y, theta, objective, epoch, rates, block=32):
+    """θ after all single-row batches of `epoch`, for least squares: a block of steps at a time.
+
+    Step i of a block sees θ − Σ_{j<i} α_j r_j x_j, so the residuals r of its k steps solve a
+    unit-triangular system, (I + L) r = Xθ − y with L_ij = α_j x_i·x_j below the diagonal. One
+    product then makes all k updates, which spares an array library k − 1 rounds of calls.
+    """
+    xp = array_namespace(X)
+    batches = epoch.to(X)
+    for start in range(0, len(epoch), block):
+        part = batches[start : start + block]
+        first, last = part.bounds[0], part.bounds[-1]
+        chosen = slice(first, last) if part.order is None else part.order[first:last]
+        X_part, y_part = rows(X, chosen), rows(y, chosen)
+        alpha = asarray(rates[start : start + block], like=X, dtype=str(X.dtype).split(".")[-1])
+        earlier = xp.tril(X_part @ X_part.T, k=-1) * alpha[None, :]
+        system = xp.eye(len(part), dtype=X.dtype, device=X.device) + earlier
+        residual = xp.linalg.solve(system, X_part @ theta - y_part)
+        theta = theta - X_part.T @ (alpha * residual)
+    return theta
+
+
 @cache
-def _compiled(loop):
+def _machine_code(loop):
     """The loop as machine code: compiled on first use, then kept on disk."""
     from numba import njit
 
@@ -60,7 +86,7 @@ def _compiled(loop):
     return njit(cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")(loop)
 
 
-def _scalar_sweep(X, y, theta, order, bounds, rates, l2, logistic):
+def _scalar_loop(X, y, theta, order, bounds, rates, l2, logistic):
     one = X.dtype.type(1)  # a plain 1 would lift single precision to double
     n_features = X.shape[1]
     gradient = np.zeros_like(theta)
@@ -88,7 +114,7 @@ def _scalar_sweep(X, y, theta, order, bounds, rates, l2, logistic):
                 gradient[j] = 0
 
 
-def _softmax_sweep(X, y, theta, order, bounds, rates, l2, _):
+def _softmax_loop(X, y, theta, order, bounds, rates, l2, _):
     one = X.dtype.type(1)
     n_features, n_classes = theta.shape
     gradient = np.zeros_like(theta)

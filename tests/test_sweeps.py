@@ -50,7 +50,7 @@ def test_a_sweep_walks_the_path_of_the_definition(run):
     for _, epoch in zip(range(3), run["batches"].epochs(run["n"], rng), strict=False):
         *_, expected = descent.steps(X, y, expected, run["objective"], epoch, schedule, step)
         rates = schedules.rates(schedule, step, step + len(epoch))
-        swept = sweeps.sweep(X, y, swept, run["objective"], epoch, rates)
+        swept = sweeps.compiled(X, y, swept, run["objective"], epoch, rates)
         step += len(epoch)
     assert swept.dtype == run["dtype"]
     tolerance = 2000 * np.finfo(run["dtype"]).eps
@@ -73,9 +73,9 @@ def test_the_compiled_loop_is_the_python_one(monkeypatch, objective, batch_size)
     X, y, theta = problem(run)
     epoch = next(gd.Shuffled(batch_size).epochs(11, 0))
     rates = np.linspace(0.1, 0.2, len(epoch))
-    compiled = sweeps.sweep(X, y, theta, objective, epoch, rates)
-    monkeypatch.setattr(sweeps, "_compiled", lambda loop: loop)
-    interpreted = sweeps.sweep(X, y, theta, objective, epoch, rates)
+    compiled = sweeps.compiled(X, y, theta, objective, epoch, rates)
+    monkeypatch.setattr(sweeps, "_machine_code", lambda loop: loop)
+    interpreted = sweeps.compiled(X, y, theta, objective, epoch, rates)
     np.testing.assert_allclose(compiled, interpreted, rtol=1e-12)
 
 
@@ -94,8 +94,8 @@ def test_without_numba_the_answers_are_the_same(monkeypatch, objective, record_e
         "record_every": record_every,
     }
     calls = []
-    sweep = sweeps.sweep
-    monkeypatch.setattr(sweeps, "sweep", lambda *a: calls.append(1) or sweep(*a))
+    compiled_loop = sweeps.compiled
+    monkeypatch.setattr(sweeps, "compiled", lambda *a: calls.append(1) or compiled_loop(*a))
     compiled = gd.descend(X, y, theta, **arguments)
     assert bool(calls) == (record_every != 1)
     monkeypatch.setattr(sweeps, "find_spec", lambda name: None)
@@ -105,6 +105,34 @@ def test_without_numba_the_answers_are_the_same(monkeypatch, objective, record_e
     np.testing.assert_allclose(compiled.theta, plain.theta, rtol=1e-12)
     np.testing.assert_allclose(compiled.history.loss, plain.history.loss, rtol=1e-12)
     np.testing.assert_array_equal(compiled.history.step, plain.history.step)
+
+
+@given(runs())
+@settings(max_examples=100, deadline=None)
+def test_blocks_of_single_rows_walk_the_path_of_the_definition(run):
+    run["objective"] = gd.LeastSquares()
+    run["batches"] = type(run["batches"])(1)
+    X, y, theta = problem(run)
+    schedule = schedules.as_schedule(run["learning_rate"])
+    epoch = next(run["batches"].epochs(run["n"], run["seed"]))
+    *_, expected = descent.steps(X, y, theta, run["objective"], epoch, schedule, 0)
+    rates = schedules.rates(schedule, 0, len(epoch))
+    swept = sweeps.triangular(X, y, theta, run["objective"], epoch, rates, block=7)
+    assert swept.dtype == run["dtype"]
+    tolerance = 2000 * np.finfo(run["dtype"]).eps
+    np.testing.assert_allclose(swept, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("scheme", [gd.Shuffled, gd.InOrder])
+def test_blocks_of_single_rows_stay_on_the_device(xp, scheme):
+    X, y, theta = problem({"n": 50, "d": 3, "seed": 8, "dtype": np.float64})
+    run = {"batches": scheme(1), "learning_rate": 0.1, "n_epochs": 2, "rng": 3}
+    epoch = next(run["batches"].epochs(50, 3))
+    moved = [xp.asarray(array) for array in (X, y, theta)]
+    if not isinstance(moved[0], np.ndarray):
+        assert sweeps.choose(*moved, gd.LeastSquares(), epoch) is sweeps.triangular
+    there, here = gd.descend(*moved, **run), gd.descend(X, y, theta, **run)
+    np.testing.assert_allclose(gd.to_host(there.theta), here.theta, rtol=1e-12)
 
 
 def test_a_sweep_leaves_the_arrays_of_the_caller_alone():
@@ -136,8 +164,8 @@ def test_a_bad_rate_names_its_step_in_a_sweep():
     "change",
     [
         {"objective": gd.MLP((4, 2))},
-        {"X": np.ones((64, 4), dtype=np.float32)},
-        {"X": np.asfortranarray(np.ones((64, 4)))},
+        {"objective": gd.LeastSquares(l2=0.1), "X": np.ones((64, 4), dtype=np.float32)},
+        {"objective": gd.LeastSquares(l2=0.1), "X": np.asfortranarray(np.ones((64, 4)))},
         {"epoch": next(gd.FullBatch().epochs(64))},
         {"epoch": next(gd.Shuffled(8).epochs(64, 0))},
     ],
@@ -152,5 +180,5 @@ def test_a_sweep_is_not_taken_where_it_does_not_pay(change):
         "objective": gd.LeastSquares(),
         "epoch": next(gd.Shuffled(2).epochs(64, 0)),
     }
-    assert sweeps.applies(**fitting)
-    assert not sweeps.applies(**(fitting | change))
+    assert sweeps.choose(**fitting) is sweeps.compiled
+    assert sweeps.choose(**(fitting | change)) is None
