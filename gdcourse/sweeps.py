@@ -55,7 +55,7 @@ def compiled(X, y, theta, objective, epoch, rates):
     return theta
 
 
-def triangular(X, y, theta, objective, epoch, rates, block=32):
+def triangular(X, y, theta, objective, epoch, rates, block=64):
     """θ after all single-row batches of `epoch`, for least squares: a block of steps at a time.
 
     Step i of a block sees θ − Σ_{j<i} α_j r_j x_j, so the residuals r of its k steps solve a
