@@ -3,7 +3,7 @@
 import numpy as np
 
 from gdcourse import validation
-from gdcourse.backend import array_namespace, rows, to_host
+from gdcourse.backend import array_namespace, block_rows, rows, to_host
 from gdcourse.sampling import Epoch
 
 __all__ = [
@@ -329,21 +329,36 @@ def _mean_squared_norm(objective, theta, X, y, batch_size, n_batches, rng):
 
 def _moments(objective, theta, X, y):
     """tr Σ as a float, and ∇J: in blocks, without an (n, d) array where the model allows."""
-    theta, X, y = validation.problem(objective, theta, X, y)
+    theta, X, y = validation.problem(objective, theta, X, y, look=False)
     xp = array_namespace(theta)
-    gradient = objective.gradient(theta, X, y)
-    fast = hasattr(objective, "squared_gradient_norms")
-    # The ridge term shifts every gradient alike, so the fast way leaves it out on both sides.
-    centre = gradient - objective.l2 * theta if fast else gradient
     n = X.shape[0]
-    block = max(1, 2**18 // max(X.shape[1], theta.size))
-    total = 0.0
-    for start in range(0, n, block):
+    if hasattr(objective, "squared_gradient_norms"):
+        norms, gradient = _sums(objective, theta, X, y)
+        gradient = gradient / n
+        # The ridge term shifts every gradient alike, so it is left out on both sides.
+        centre = gradient - objective.l2 * theta
+        total = norms - n * xp.sum(centre * centre)
+    else:
+        gradient = objective.gradient(theta, X, y)
+        block = max(1, 2**18 // theta.size)
+        total = 0.0
+        for start in range(0, n, block):
+            part = slice(start, start + block)
+            each = objective.per_sample_gradients(theta, rows(X, part), rows(y, part))
+            total = total + xp.sum((each - gradient) ** 2)
+    variance = float(to_host(total)) / n
+    if not np.isfinite(variance):
+        validation.finite(X=X, y=y)
+    return max(0.0, variance), gradient
+
+
+def _sums(objective, theta, X, y):
+    """Σ ‖∇L_i‖² without the ridge term, and Σ ∇L_i, from rows that are read once."""
+    xp = array_namespace(theta)
+    norms, gradient = 0.0, 0.0
+    block = block_rows(X)
+    for start in range(0, X.shape[0], block):
         X_block, y_block = X[start : start + block, ...], y[start : start + block]
-        if fast:
-            norms = objective.squared_gradient_norms(theta, X_block, y_block)
-            total = total + xp.sum(norms) - norms.shape[0] * xp.sum(centre * centre)
-        else:
-            deviations = objective.per_sample_gradients(theta, X_block, y_block) - centre
-            total = total + xp.sum(deviations * deviations)
-    return max(0.0, float(to_host(total)) / n), gradient
+        norms = norms + xp.sum(objective.squared_gradient_norms(theta, X_block, y_block))
+        gradient = gradient + X_block.shape[0] * objective.gradient(theta, X_block, y_block)
+    return norms, gradient

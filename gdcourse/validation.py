@@ -52,11 +52,12 @@ def _real(name, value):
         raise TypeError(f"{name} must be a number, got {value!r}") from None
 
 
-def data(X, y):
+def data(X, y, *, look=True):
     """`X` (n, d) and `y` (n,) as floating arrays of one library, on one device.
 
     Lists become NumPy arrays and whole numbers become floats; an array that is floating
-    already is not copied, except a `y` in another precision than `X`.
+    already is not copied, except a `y` in another precision than `X`. Without `look`, the
+    values are not read: the caller calls `finite` where its own result is not finite.
     """
     X, y = _arrays(X=X, y=y)
     if X.ndim != 2:
@@ -73,13 +74,20 @@ def data(X, y):
         )
     X = _floating("X", X)
     y = _floating("y", y, X.dtype)
-    for name, array in (("X", X), ("y", y)):
-        if not _all_finite(array):
-            raise ValueError(f"{name} must be finite, but holds NaN or infinity: remove those rows")
+    if look:
+        finite(X=X, y=y)
     return X, y
 
 
-def problem(objective, theta, X, y):
+def finite(**arrays):
+    """Raise an error that names the first of the arrays that is not finite."""
+    for name, array in arrays.items():
+        if not _all_finite(array):
+            cure = "start from finite values" if name == "theta" else "remove those rows"
+            raise ValueError(f"{name} must be finite, but holds NaN or infinity: {cure}")
+
+
+def problem(objective, theta, X, y, *, look=True):
     """`theta`, `X`, `y` that belong together and to the objective.
 
     `theta` takes the wider precision of `theta` and `X`, that of `X` where it holds whole numbers.
@@ -87,11 +95,10 @@ def problem(objective, theta, X, y):
     if isinstance(objective, type) or not hasattr(objective, "gradient"):
         raise TypeError(f"objective must be a value such as LeastSquares(), got {objective!r}")
     theta, X, y = _arrays(theta=theta, X=X, y=y)
-    X, y = data(X, y)
+    X, y = data(X, y, look=look)
     theta = _floating("theta", theta, X.dtype if not _is_floating(theta) else None)
     theta = _floating("theta", theta, array_namespace(X).result_type(theta.dtype, X.dtype))
-    if not _all_finite(theta):
-        raise ValueError("theta must be finite, but holds NaN or infinity")
+    finite(theta=theta)
     if hasattr(objective, "check"):
         objective.check(theta, X, y)
     return theta, X, y
