@@ -1,8 +1,10 @@
 """The noise of a gradient estimate, measured and predicted."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from gdcourse import validation
+from gdcourse import sweeps, validation
 from gdcourse.backend import array_namespace, block_rows, rows, to_host
 from gdcourse.sampling import Epoch
 
@@ -333,11 +335,11 @@ def _moments(objective, theta, X, y):
     xp = array_namespace(theta)
     n = X.shape[0]
     if hasattr(objective, "squared_gradient_norms"):
-        norms, gradient = _sums(objective, theta, X, y)
-        gradient = gradient / n
-        # The ridge term shifts every gradient alike, so it is left out on both sides.
-        centre = gradient - objective.l2 * theta
-        total = norms - n * xp.sum(centre * centre)
+        # The ridge term shifts every gradient alike, so it is left out of the variance.
+        sums = sweeps.gradient_sums(X, y, theta, objective)
+        norms, total = sums or _sums_by_blocks(X, y, theta, replace(objective, l2=0.0))
+        gradient = total / n + objective.l2 * theta
+        total = norms - xp.sum(total * total) / n
     else:
         gradient = objective.gradient(theta, X, y)
         block = max(1, 2**18 // theta.size)
@@ -352,8 +354,8 @@ def _moments(objective, theta, X, y):
     return max(0.0, variance), gradient
 
 
-def _sums(objective, theta, X, y):
-    """Σ ‖∇L_i‖² without the ridge term, and Σ ∇L_i, from rows that are read once."""
+def _sums_by_blocks(X, y, theta, objective):
+    """Σ ‖∇L_i‖² and Σ ∇L_i, from rows that are read once."""
     xp = array_namespace(theta)
     norms, gradient = 0.0, 0.0
     block = block_rows(X)

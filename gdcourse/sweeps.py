@@ -24,12 +24,8 @@ def choose(X, y, theta, objective, epoch):
     n_rows = epoch.bounds[-1] - epoch.bounds[0]
     if (
         type(objective) in MOST_ROWS
-        and all(isinstance(array, np.ndarray) for array in (X, y, theta))
-        and X.dtype == y.dtype == theta.dtype
-        and X.dtype in (np.float32, np.float64)
-        and X.flags.c_contiguous
         and n_rows <= MOST_ROWS[type(objective)] * len(epoch)
-        and find_spec("numba") is not None
+        and _compilable(X, y, theta)
     ):
         return compiled
     if type(objective) is LeastSquares and objective.l2 == 0 and n_rows == len(epoch):
@@ -75,6 +71,26 @@ def triangular(X, y, theta, objective, epoch, rates, block=64):
         residual = xp.linalg.solve(system, X_part @ theta - y_part)
         theta = theta - X_part.T @ (alpha * residual)
     return theta
+
+
+def gradient_sums(X, y, theta, objective):
+    """Σ ‖∇L_i‖² and Σ ∇L_i without the ridge term, compiled; None where that is impossible."""
+    if type(objective) not in (LeastSquares, LogisticRegression) or not _compilable(X, y, theta):
+        return None
+    total = np.zeros_like(theta)
+    logistic = isinstance(objective, LogisticRegression)
+    norms = _machine_code(_sums_loop)(np.asarray(X), np.asarray(y), theta, total, logistic)
+    return norms, total
+
+
+def _compilable(X, y, theta):
+    return (
+        all(isinstance(array, np.ndarray) for array in (X, y, theta))
+        and X.dtype == y.dtype == theta.dtype
+        and X.dtype in (np.float32, np.float64)
+        and X.flags.c_contiguous
+        and find_spec("numba") is not None
+    )
 
 
 @cache
@@ -144,3 +160,23 @@ def _softmax_loop(X, y, theta, order, bounds, rates, l2, _):
             for c in range(n_classes):
                 theta[j, c] -= scale * gradient[j, c] + decay * theta[j, c]
                 gradient[j, c] = 0
+
+
+def _sums_loop(X, y, theta, total, logistic):
+    one = X.dtype.type(1)
+    n_features = X.shape[1]
+    norms = 0.0  # in double precision: n terms are added one by one
+    for row in range(len(X)):
+        x = X[row]
+        residual = X.dtype.type(0)
+        squared = X.dtype.type(0)
+        for j in range(n_features):
+            residual += x[j] * theta[j]
+            squared += x[j] * x[j]
+        if logistic:
+            residual = one / (one + np.exp(-residual))
+        residual -= y[row]
+        norms += residual * residual * squared
+        for j in range(n_features):
+            total[j] += residual * x[j]
+    return norms

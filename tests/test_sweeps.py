@@ -182,3 +182,21 @@ def test_a_sweep_is_not_taken_where_it_does_not_pay(change):
     }
     assert sweeps.choose(**fitting) is sweeps.compiled
     assert sweeps.choose(**(fitting | change)) is None
+
+
+@pytest.mark.parametrize("objective", [*OBJECTIVES, gd.MLP((3, 4, 2), l2=0.3)], ids=repr)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_variance_is_the_same_compiled_and_not(monkeypatch, objective, dtype):
+    run = {"n": 300, "d": 3, "seed": 9, "dtype": dtype, "objective": objective}
+    X, y, theta = problem(run)
+    if isinstance(objective, gd.MLP):
+        theta = objective.initial(0, dtype=dtype.__name__)
+    found = [gd.gradient_variance(objective, theta, X, y)]
+    monkeypatch.setattr(sweeps, "_machine_code", lambda loop: loop)
+    found.append(gd.gradient_variance(objective, theta, X, y))
+    monkeypatch.setattr(sweeps, "find_spec", lambda name: None)
+    found.append(gd.gradient_variance(objective, theta, X, y))
+    each = objective.per_sample_gradients(theta, X, y).reshape(len(X), -1)
+    np.testing.assert_allclose(
+        found, np.sum((each - each.mean(axis=0)) ** 2) / len(X), rtol=100 * np.finfo(dtype).eps
+    )
