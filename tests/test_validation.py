@@ -1,0 +1,549 @@
+"""Errors at the door: each bad input of each public function has a message that names the cure."""
+
+import array_api_strict
+import numpy as np
+import pytest
+from problems import OBJECTIVES, problem
+
+import gdcourse as gd
+from gdcourse import data, schedules, validation
+
+X = np.arange(12.0).reshape(6, 2)
+Y = np.arange(6.0)
+LABELS = np.array([0, 0, 0, 1, 1, 2])
+THETA = np.zeros(2)
+NAN, INF = float("nan"), float("inf")
+
+
+def descend(**changes):
+    good = {
+        "X": X,
+        "y": Y,
+        "theta_init": THETA,
+        "batches": gd.Shuffled(2),
+        "learning_rate": 0.1,
+        "n_epochs": 2,
+    }
+    return gd.descend(**(good | changes))
+
+
+def updates(**changes):
+    good = {"X": X, "y": Y, "theta_init": THETA, "batches": gd.Shuffled(2), "learning_rate": 0.1}
+    return gd.updates(**(good | changes))
+
+
+def noise(function, **changes):
+    good = {"objective": gd.LeastSquares(), "theta": THETA, "X": X, "y": Y}
+    return function(**(good | changes))
+
+
+def estimate(**changes):
+    return noise(gd.estimate_noise_scale, **({"batch_sizes": (1, 2), "n_batches": 3} | changes))
+
+
+def epochs(scheme, n_samples=6):
+    return scheme.epochs(n_samples)
+
+
+def put(position, value):
+    array = X.copy()
+    array[position] = value
+    return array
+
+
+# Public name: bad calls of it, with the error of each and what its message must say.
+BAD_CALLS = {
+    "descend": [
+        (
+            lambda: descend(X=Y),
+            ValueError,
+            r"X must have two axes .*got shape \(6,\).*X\[:, None\]",
+        ),
+        (lambda: descend(X=X[None]), ValueError, r"X must have two axes"),
+        (lambda: descend(X=X[:0], y=Y[:0]), ValueError, r"at least one row.*got shape \(0, 2\)"),
+        (lambda: descend(X=X[:, :0]), ValueError, r"one column, got shape \(6, 0\)"),
+        (lambda: descend(X=put((3, 1), NAN)), ValueError, r"X must be finite.*remove those rows"),
+        (lambda: descend(X=put((5, 0), -INF)), ValueError, r"X must be finite"),
+        (lambda: descend(X=X + 0j), TypeError, r"X must hold real numbers, got dtype complex128"),
+        (lambda: descend(X=X.astype(object)), TypeError, r"real numbers, got dtype object"),
+        (lambda: descend(X=[["a", "b"]] * 6), TypeError, r"X must hold real numbers"),
+        (lambda: descend(X=[[1.0], [1.0, 2.0]]), ValueError, r"X must be an array.*ragged list"),
+        (lambda: descend(X=None), TypeError, r"X must be an array of numbers, got a NoneType"),
+        (lambda: descend(y=Y[:5]), ValueError, r"y must have shape \(6,\).*got \(5,\)"),
+        (lambda: descend(y=1.0), ValueError, r"y must have shape \(6,\).*got \(\)"),
+        (lambda: descend(y=Y[:, None]), ValueError, r"got \(6, 1\): flatten it with y\[:, 0\]"),
+        (lambda: descend(y=Y * NAN), ValueError, r"y must be finite"),
+        (lambda: descend(y=None), TypeError, r"y must be an array of numbers"),
+        (lambda: descend(theta_init=[0.0]), ValueError, r"theta .*shape \(2,\).*got \(1,\)"),
+        (lambda: descend(theta_init=[0.0, NAN]), ValueError, r"theta must be finite"),
+        (lambda: descend(theta_init=None), TypeError, r"theta must be an array of numbers"),
+        (
+            lambda: descend(theta_init=array_api_strict.zeros(2)),
+            TypeError,
+            r"two libraries: theta is array_api_strict, X is numpy, y is numpy; move them",
+        ),
+        (lambda: descend(objective=gd.LeastSquares), TypeError, r"such as LeastSquares\(\)"),
+        (lambda: descend(objective="mse"), TypeError, r"objective must be .*got 'mse'"),
+        (lambda: descend(batches=gd.Shuffled), TypeError, r"such as Shuffled\(batch_size=32\)"),
+        (lambda: descend(batches=2), TypeError, r"batches must be a sampling scheme.*got 2"),
+        (lambda: descend(learning_rate=0.0), ValueError, r"learning_rate must be positive.*0.0"),
+        (lambda: descend(learning_rate=-1), ValueError, r"must be positive and finite, got -1"),
+        (lambda: descend(learning_rate=NAN), ValueError, r"positive and finite, got nan"),
+        (lambda: descend(learning_rate=INF), ValueError, r"positive and finite, got inf"),
+        (lambda: descend(learning_rate="0.1"), TypeError, r"must be a number, got '0.1'"),
+        (lambda: descend(learning_rate=True), TypeError, r"must be a number, got True"),
+        (lambda: descend(learning_rate=None), TypeError, r"must be a number, got None"),
+        (lambda: descend(learning_rate=lambda t: -1.0), ValueError, r"gives -1.0 at step 0"),
+        (lambda: descend(learning_rate=lambda t: None), TypeError, r"gives None at step 0"),
+        (
+            lambda: descend(learning_rate=lambda t: 0.1 - 0.05 * t),
+            ValueError,
+            r"gives .* at step 2",
+        ),
+        (lambda: descend(n_epochs=-1), ValueError, r"n_epochs must be at least 0, got -1"),
+        (lambda: descend(n_epochs=2.0), TypeError, r"n_epochs must be an integer, got 2.0"),
+        (lambda: descend(n_epochs=True), TypeError, r"n_epochs must be an integer, got True"),
+        (lambda: descend(tol=-1e-3), ValueError, r"tol must be zero or more"),
+        (lambda: descend(tol=NAN), ValueError, r"tol must be zero or more"),
+        (lambda: descend(record_every=0), ValueError, r"record_every must be at least 1, got 0"),
+        (lambda: descend(record_every=1.5), TypeError, r"record_every must be an integer"),
+    ],
+    "updates": [
+        (lambda: updates(X=put((0, 0), NAN)), ValueError, r"X must be finite"),
+        (lambda: updates(theta_init=[0.0]), ValueError, r"theta .*shape \(2,\)"),
+        (lambda: updates(batches="Shuffled"), TypeError, r"batches must be a sampling scheme"),
+        (lambda: updates(batches=gd.Shuffled(7)), ValueError, r"batch_size must be in 1..6, got 7"),
+        (lambda: updates(learning_rate=0), ValueError, r"learning_rate must be positive"),
+        (lambda: updates(learning_rate=lambda t: NAN), ValueError, r"gives nan at step 0"),
+        (lambda: updates(objective=gd.MLP((3, 2))), ValueError, r"X must have 3 columns .*got 2"),
+    ],
+    "batch_gradient_descent": [
+        (lambda: gd.batch_gradient_descent(X, Y[:3], THETA), ValueError, r"y must have shape"),
+        (lambda: gd.batch_gradient_descent(X, Y, THETA, tol=-1), ValueError, r"tol must be zero"),
+    ],
+    "stochastic_gradient_descent": [
+        (lambda: gd.stochastic_gradient_descent(Y, Y, THETA), ValueError, r"X must have two axes"),
+        (lambda: gd.stochastic_gradient_descent(X, Y, THETA, -1), ValueError, r"positive"),
+    ],
+    "minibatch_gradient_descent": [
+        (lambda: gd.minibatch_gradient_descent(X, Y, THETA), ValueError, r"in 1..6, got 32"),
+        (lambda: gd.minibatch_gradient_descent(X, Y, THETA, 0), ValueError, r"in 1..6, got 0"),
+        (
+            lambda: gd.minibatch_gradient_descent(X, Y, THETA, 2.0),
+            TypeError,
+            r"an integer, got 2.0",
+        ),
+        (lambda: gd.minibatch_gradient_descent(X, Y, THETA, True), TypeError, r"integer, got True"),
+    ],
+    "LeastSquares": [
+        (
+            lambda: gd.LeastSquares(-0.1),
+            ValueError,
+            r"l2 must be zero or more and finite, got -0.1",
+        ),
+        (lambda: gd.LeastSquares(NAN), ValueError, r"l2 must be zero or more"),
+        (lambda: gd.LeastSquares("1"), TypeError, r"l2 must be a number, got '1'"),
+        (
+            lambda: gd.LeastSquares().loss(THETA, X, Y[:, None]),
+            ValueError,
+            r"y must have shape \(6,\).*got \(6, 1\)",
+        ),
+    ],
+    "LogisticRegression": [
+        (lambda: gd.LogisticRegression(l2=INF), ValueError, r"l2 must be zero or more"),
+        (
+            lambda: descend(objective=gd.LogisticRegression(), y=2 * (Y > 2) - 1),
+            ValueError,
+            r"y must hold the labels 0 and 1 for LogisticRegression",
+        ),
+        (
+            lambda: descend(objective=gd.LogisticRegression(), y=LABELS, theta_init=np.zeros(3)),
+            ValueError,
+            r"theta must have shape \(2,\)",
+        ),
+    ],
+    "SoftmaxRegression": [
+        (lambda: gd.SoftmaxRegression(1), ValueError, r"n_classes must be at least 2, got 1"),
+        (lambda: gd.SoftmaxRegression(2.0), TypeError, r"n_classes must be an integer, got 2.0"),
+        (lambda: gd.SoftmaxRegression(3, l2=-1), ValueError, r"l2 must be zero or more"),
+        (
+            lambda: descend(objective=gd.SoftmaxRegression(3), y=LABELS),
+            ValueError,
+            r"theta must have shape \(2, 3\) for this X, got \(2,\)",
+        ),
+        *(
+            (
+                lambda y=y: descend(
+                    objective=gd.SoftmaxRegression(3), y=y, theta_init=np.zeros((2, 3))
+                ),
+                ValueError,
+                r"whole class labels 0..2 for SoftmaxRegression",
+            )
+            for y in (LABELS + 1, LABELS - 1, LABELS / 2)
+        ),
+    ],
+    "MLP": [
+        (lambda: gd.MLP(5), TypeError, r"layer_sizes must be a sequence, got 5"),
+        (lambda: gd.MLP((5,)), ValueError, r"from the inputs to at least 2 classes, got \(5,\)"),
+        (lambda: gd.MLP((5, 1)), ValueError, r"at least 2 classes"),
+        (lambda: gd.MLP((5, 0, 2)), ValueError, r"layer_sizes must be at least 1, got 0"),
+        (lambda: gd.MLP((5, 2.0)), TypeError, r"layer_sizes must be an integer, got 2.0"),
+        (lambda: gd.MLP((5, 2), l2=-1), ValueError, r"l2 must be zero or more"),
+        (
+            lambda: descend(objective=gd.MLP((2, 3)), y=LABELS),
+            ValueError,
+            r"theta must have shape \(9,\)",
+        ),
+        (
+            lambda: descend(objective=gd.MLP((2, 2)), y=LABELS, theta_init=np.zeros(6)),
+            ValueError,
+            r"whole class labels 0..1 for MLP",
+        ),
+    ],
+    "compress": [
+        (lambda: gd.compress(X, Y[:3]), ValueError, r"y must have shape \(6,\)"),
+        (lambda: gd.compress(put((0, 0), INF), Y), ValueError, r"X must be finite"),
+        (lambda: gd.compress([], []), ValueError, r"X must have two axes"),
+    ],
+    "FullBatch": [
+        (lambda: epochs(gd.FullBatch(), 0), ValueError, r"n_samples must be at least 1, got 0"),
+    ],
+    **{
+        name: [
+            (lambda s=scheme: epochs(s(0)), ValueError, r"batch_size must be in 1..6, got 0"),
+            (lambda s=scheme: epochs(s(7)), ValueError, r"batch_size must be in 1..6, got 7"),
+            (lambda s=scheme: epochs(s(2.0)), TypeError, r"must be an integer, got 2.0"),
+            (lambda s=scheme: epochs(s(True)), TypeError, r"must be an integer, got True"),
+            (lambda s=scheme: epochs(s(1), 0), ValueError, r"n_samples must be at least 1, got 0"),
+        ]
+        for name, scheme in {
+            "Shuffled": gd.Shuffled,
+            "ShuffledOnce": gd.ShuffledOnce,
+            "InOrder": gd.InOrder,
+            "WithReplacement": gd.WithReplacement,
+        }.items()
+    },
+    **{
+        name: [
+            (
+                lambda s=scheme: epochs(s(2, labels=LABELS[:5])),
+                ValueError,
+                r"labels must have shape \(6,\), one a sample, got \(5,\)",
+            ),
+            (lambda s=scheme: epochs(s(2, labels=None)), ValueError, r"labels .*got \(\)"),
+            (lambda s=scheme: epochs(s(7, labels=LABELS)), ValueError, r"in 1..6, got 7"),
+        ]
+        for name, scheme in {"Stratified": gd.Stratified, "Balanced": gd.Balanced}.items()
+    },
+    "BlockShuffled": [
+        (lambda: epochs(gd.BlockShuffled(0, 2)), ValueError, r"batch_size must be in 1..6"),
+        (lambda: epochs(gd.BlockShuffled(2, 0)), ValueError, r"block_size must be in 1..6, got 0"),
+        (lambda: epochs(gd.BlockShuffled(2, 7)), ValueError, r"block_size must be in 1..6, got 7"),
+        (
+            lambda: epochs(gd.BlockShuffled(2, 2, 0)),
+            ValueError,
+            r"buffer_blocks must be at least 1",
+        ),
+    ],
+    "Epoch": [
+        (lambda: gd.Epoch(None, np.arange(3))[0], TypeError, r"a slice of neighbouring batches"),
+        (lambda: gd.Epoch(None, np.arange(3))[::2], TypeError, r"neighbouring batches"),
+    ],
+    "shuffled_batches": [
+        (lambda: gd.shuffled_batches(X, Y, 7), ValueError, r"batch_size must be in 1..6, got 7"),
+        (lambda: gd.shuffled_batches(X, Y[:2], 2), ValueError, r"y must have shape"),
+    ],
+    "sampled_batches": [
+        (lambda: gd.sampled_batches(X, Y, 7, 1), ValueError, r"batch_size must be in 1..6, got 7"),
+        (
+            lambda: gd.sampled_batches(X, Y, 2, 0),
+            ValueError,
+            r"n_batches must be at least 1, got 0",
+        ),
+        (lambda: gd.sampled_batches(Y, Y, 2, 1), ValueError, r"X must have two axes"),
+    ],
+    "stratified_batches": [
+        (lambda: gd.stratified_batches(X, Y, 0), ValueError, r"batch_size must be in 1..6, got 0"),
+        (lambda: gd.stratified_batches(X, Y * NAN, 2), ValueError, r"y must be finite"),
+    ],
+    "gradient_variance": [
+        (lambda: noise(gd.gradient_variance, theta=[0.0]), ValueError, r"theta must have shape"),
+        (lambda: noise(gd.gradient_variance, y=Y[:1]), ValueError, r"y must have shape"),
+    ],
+    "noise_scale": [
+        (lambda: noise(gd.noise_scale, X=Y), ValueError, r"X must have two axes"),
+        (lambda: noise(gd.noise_scale, objective=None), TypeError, r"objective must be"),
+    ],
+    "batch_gradient_variance": [
+        (lambda: gd.batch_gradient_variance(-1, 2), ValueError, r"variance must be zero or more"),
+        (lambda: gd.batch_gradient_variance(1, 0), ValueError, r"batch_size must be at least 1"),
+        (lambda: gd.batch_gradient_variance(1, 4, 3), ValueError, r"n_samples must be at least 4"),
+    ],
+    "estimate_noise_scale": [
+        (lambda: estimate(batch_sizes=3), TypeError, r"must be two whole numbers, got 3"),
+        (
+            lambda: estimate(batch_sizes=(1, 2, 3)),
+            ValueError,
+            r"two whole numbers, got \(1, 2, 3\)",
+        ),
+        (lambda: estimate(batch_sizes=(1.0, 2)), TypeError, r"two whole numbers"),
+        (lambda: estimate(batch_sizes=(2, 2)), ValueError, r"a smaller and a larger one"),
+        (lambda: estimate(n_batches=0), ValueError, r"n_batches must be at least 1"),
+        (lambda: estimate(y=Y[:2]), ValueError, r"y must have shape"),
+    ],
+    "stationary_covariance": [
+        (
+            lambda: gd.stationary_covariance(X, Y, 0.0),
+            ValueError,
+            r"learning_rate must be positive",
+        ),
+        (
+            lambda: gd.stationary_covariance(X, Y, 0.1, 0),
+            ValueError,
+            r"batch_size must be at least",
+        ),
+        (
+            lambda: gd.stationary_covariance(X, Y, 0.1, l2=-1),
+            ValueError,
+            r"l2 must be zero or more",
+        ),
+        (
+            lambda: gd.stationary_covariance(X, Y, 9.0),
+            ValueError,
+            r"learning_rate must be below .* for batches of 1, got 9: lower it or raise batch_size",
+        ),
+        (
+            lambda: gd.stationary_covariance(X[:, [0, 0]], Y, 0.1),
+            ValueError,
+            r"2 independent columns.*drop some columns or set l2 > 0",
+        ),
+    ],
+    "noise_floor": [
+        (lambda: gd.noise_floor(X, Y[:2], 0.1), ValueError, r"y must have shape"),
+        (lambda: gd.noise_floor(X, Y, -0.1), ValueError, r"learning_rate must be positive"),
+    ],
+    "stability_limit": [
+        (lambda: gd.stability_limit(X, 0), ValueError, r"batch_size must be at least 1"),
+        (lambda: gd.stability_limit(Y), ValueError, r"X must have two axes"),
+        (lambda: gd.stability_limit(X * 0), ValueError, r"2 independent columns"),
+    ],
+    "iterations_per_epoch": [
+        (lambda: gd.iterations_per_epoch(0, 1), ValueError, r"n_samples must be at least 1, got 0"),
+        (lambda: gd.iterations_per_epoch(5, 6), ValueError, r"batch_size must be in 1..5, got 6"),
+        (lambda: gd.iterations_per_epoch(5.0, 2), TypeError, r"n_samples must be an integer"),
+    ],
+    "training_counts": [
+        (lambda: gd.training_counts(5, 6, 1), ValueError, r"batch_size must be in 1..5, got 6"),
+        (lambda: gd.training_counts(5, 2, -1), ValueError, r"n_epochs must be at least 0, got -1"),
+    ],
+    "accumulate_gradient": [
+        (
+            lambda: gd.accumulate_gradient(gd.LeastSquares(), THETA, []),
+            ValueError,
+            r"micro_batches must hold at least one \(X, y\) pair",
+        ),
+        (
+            lambda: gd.accumulate_gradient(gd.LeastSquares(), THETA, [(X, Y), (X[:, :1], Y)]),
+            ValueError,
+            r"theta must have shape \(1,\)",
+        ),
+        (
+            lambda: gd.accumulate_gradient(gd.LeastSquares(), [0.0], [(X, Y)]),
+            ValueError,
+            r"theta must have shape \(2,\)",
+        ),
+    ],
+    "training_memory": [
+        (lambda: gd.training_memory(0, 1, 1), ValueError, r"n_parameters must be at least 1"),
+        (lambda: gd.training_memory(1, -1, 1), ValueError, r"activations_per_sample must be"),
+        (lambda: gd.training_memory(1, 1, 0), ValueError, r"batch_size must be at least 1"),
+        (lambda: gd.training_memory(1, 1, 1, bytes_per_value=0), ValueError, r"bytes_per_value"),
+        (lambda: gd.training_memory(1, 1, 1, optimizer_states=-1), ValueError, r"optimizer_states"),
+    ],
+    "source_of": [
+        (lambda: gd.source_of(len), TypeError, r"must be written in Python, got <built-in"),
+        (lambda: gd.source_of(5), TypeError, r"must be written in Python, got 5"),
+    ],
+    "schedules.constant": [
+        (lambda: schedules.constant(0), ValueError, r"learning_rate must be positive"),
+        (lambda: schedules.constant(NAN), ValueError, r"learning_rate must be positive"),
+    ],
+    "schedules.inverse_time": [
+        (lambda: schedules.inverse_time(-1, 0.1), ValueError, r"learning_rate must be positive"),
+        (lambda: schedules.inverse_time(1, -0.1), ValueError, r"decay must be zero or more"),
+    ],
+    "schedules.inverse_sqrt": [
+        (lambda: schedules.inverse_sqrt(INF, 0.1), ValueError, r"learning_rate must be positive"),
+        (lambda: schedules.inverse_sqrt(1, NAN), ValueError, r"decay must be zero or more"),
+    ],
+    "schedules.exponential": [
+        (lambda: schedules.exponential(0, 0.5), ValueError, r"learning_rate must be positive"),
+        (lambda: schedules.exponential(1, 0), ValueError, r"decay must be positive"),
+        (lambda: schedules.exponential(1, 1.1), ValueError, r"decay must be in \(0, 1\], got 1.1"),
+    ],
+    "schedules.piecewise": [
+        (lambda: schedules.piecewise([2, 2], [1, 2, 3]), ValueError, r"boundaries must increase"),
+        (lambda: schedules.piecewise([2], [1, 2, 3]), ValueError, r"one more than the 1 bound"),
+        (lambda: schedules.piecewise([2], [1, 0]), ValueError, r"values must be positive"),
+        (lambda: schedules.piecewise([0], [1, 2]), ValueError, r"boundaries must be at least 1"),
+        (
+            lambda: schedules.piecewise(2, [1, 2]),
+            TypeError,
+            r"boundaries must be a sequence, got 2",
+        ),
+    ],
+    "schedules.cosine": [
+        (lambda: schedules.cosine(0, 5), ValueError, r"learning_rate must be positive"),
+        (lambda: schedules.cosine(1, 0), ValueError, r"n_steps must be at least 1"),
+    ],
+    "schedules.warmup": [
+        (lambda: schedules.warmup(0, 5), ValueError, r"learning_rate must be positive"),
+        (lambda: schedules.warmup(0.1, 0), ValueError, r"n_steps must be at least 1"),
+    ],
+    "data.split": [
+        (lambda: data.split(X, Y, 4, 3), ValueError, r"sizes must add up to at most 6 rows, got 7"),
+        (lambda: data.split(X, Y, 0), ValueError, r"sizes must be at least 1, got 0"),
+        (lambda: data.split(X, Y[:3], 2), ValueError, r"y must have shape"),
+    ],
+    "data.linear_problem": [
+        (lambda: data.linear_problem(0, 1), ValueError, r"n_samples must be at least 1"),
+        (lambda: data.linear_problem(1, 0), ValueError, r"n_features must be at least 1"),
+        (lambda: data.linear_problem(1, 1, noise=-1), ValueError, r"noise must be zero or more"),
+        (
+            lambda: data.linear_problem(1, 1, condition=0.5),
+            ValueError,
+            r"condition must be 1 or more",
+        ),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        pytest.param(*case, id=f"{name}-{k}")
+        for name, cases in BAD_CALLS.items()
+        for k, case in enumerate(cases)
+    ],
+)
+def test_a_bad_input_is_named_at_the_door(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_every_public_function_has_a_bad_input():
+    values = {"History", "Run", "Objective", "Sampler"}  # nothing is computed by these
+    elsewhere = {"namespace", "to_host", "schedules"}  # the first in test_backend
+    assert set(gd.__all__) - values - elsewhere <= set(BAD_CALLS)
+    assert {f"schedules.{name}" for name in schedules.__all__} <= set(BAD_CALLS)
+
+
+@pytest.mark.parametrize("place", [(0, 0), (1023, 1), (1024, 0), (2999, 1)])
+@pytest.mark.parametrize("value", [NAN, INF, -INF])
+def test_one_bad_value_is_found_wherever_it_is(xp, place, value):
+    array = np.zeros((3000, 2))
+    array[place] = value
+    with pytest.raises(ValueError, match="X must be finite"):
+        validation.data(xp.asarray(array), xp.asarray(np.zeros(3000)))
+
+
+def test_infinities_of_both_signs_do_not_cancel(xp):
+    with pytest.raises(ValueError, match="X must be finite"):
+        validation.data(xp.asarray([[INF], [-INF]]), xp.asarray([0.0, 0.0]))
+
+
+def test_finite_values_whose_sum_overflows_are_finite(xp):
+    validation.data(xp.asarray(np.full((3000, 2), 1e308)), xp.asarray(np.zeros(3000)))
+
+
+def test_arrays_on_two_devices_are_named():
+    here = array_api_strict.zeros(2)
+    there = array_api_strict.zeros(2, device=array_api_strict.Device("device1"))
+    with pytest.raises(ValueError, match=r"two devices: X on .*CPU.*, y on .*device1"):
+        validation.data(here[:, None], there)
+
+
+def test_devices_need_no_hash(monkeypatch):
+    class Device:
+        """Like a device of CuPy, which can be compared and has no hash."""
+
+        def __eq__(self, other):
+            return isinstance(other, Device)
+
+    monkeypatch.setattr(validation, "device", lambda array: Device())
+    validation.data(X, Y)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
+@pytest.mark.parametrize("kind", ["int8", "uint8", "int64", "bool"])
+def test_whole_numbers_become_double_precision(xp, objective, kind):
+    theta, X, y = problem(objective)
+    y = (y > 0).astype(kind)
+    arrays = validation.problem(
+        objective, xp.asarray(0 * theta, kind), xp.asarray(X > 0, kind), xp.asarray(y)
+    )
+    assert [gd.to_host(array).dtype for array in arrays] == [np.float64] * 3
+
+
+@pytest.mark.parametrize(
+    ("theta", "X", "expected"),
+    [
+        ("float32", "float32", "float32"),
+        ("float64", "float64", "float64"),
+        ("float32", "float64", "float64"),
+        ("float64", "float32", "float64"),
+        ("int64", "float32", "float32"),
+        ("float32", "int64", "float64"),
+    ],
+)
+@pytest.mark.parametrize("y", ["float32", "float64", "int64"])
+def test_theta_takes_the_wider_precision(xp, theta, X, y, expected):
+    theta, X_seen, y_seen = validation.problem(
+        gd.LeastSquares(),
+        xp.asarray([0, 0], theta),
+        xp.asarray([[1, 2], [3, 4]], X),
+        xp.asarray([1, 2], y),
+    )
+    assert gd.to_host(theta).dtype == expected
+    assert (
+        gd.to_host(X_seen).dtype == gd.to_host(y_seen).dtype == ("float64" if X == "int64" else X)
+    )
+
+
+def test_lists_follow_the_arrays_beside_them(xp):
+    theta, X, y = validation.problem(gd.LeastSquares(), [0.0], xp.asarray([[1.0], [2.0]]), [1, 2])
+    assert theta.device == X.device == y.device == xp.device
+
+
+def test_floating_arrays_are_not_copied():
+    X_seen, y_seen = validation.data(X, Y)
+    assert X_seen is X
+    assert y_seen is Y
+
+
+class Frame:
+    """What stands in for a table of pandas: a shape, no array, and a way to become one."""
+
+    def __init__(self, values):
+        self.values = values
+        self.shape = values.shape
+        self.dtype = values.dtype
+
+    def __array__(self, dtype=None, copy=None):
+        return self.values
+
+
+def test_tables_become_arrays():
+    X_seen, y_seen = validation.data(Frame(X), Frame(Y))
+    np.testing.assert_array_equal(X_seen, X)
+    np.testing.assert_array_equal(y_seen, Y)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int32, np.int64])
+def test_counts_may_be_numpy_integers(kind):
+    assert type(validation.count("n", kind(100), maximum=100)) is int
+    assert gd.training_counts(np.int32(60_000), kind(100), 10**6, drop_last=True) == (
+        600,
+        600 * 10**6,
+        60_000 * 10**6,
+    )
