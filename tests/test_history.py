@@ -1,0 +1,56 @@
+"""What a descent leaves behind."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import gdcourse as gd
+
+RECORDS = [
+    # step, epoch, samples_seen, seconds, loss, gradient_norm, learning_rate
+    (0, 0.0, 0, 0.0, 8.0, 4.0, 0.1),
+    (5, 1.0, 10, 0.5, 2.0, 1.0, 0.2),
+]
+
+
+def test_columns_are_arrays_in_the_order_of_the_records():
+    history = gd.History.from_records(RECORDS, diverged=False)
+    columns = history.asdict()
+    assert list(columns) == [
+        "step",
+        "epoch",
+        "samples_seen",
+        "seconds",
+        "loss",
+        "gradient_norm",
+        "learning_rate",
+    ]
+    for number, (name, column) in enumerate(columns.items()):
+        assert column is getattr(history, name)
+        assert column.tolist() == [record[number] for record in RECORDS]
+    assert history.step.dtype.kind == history.samples_seen.dtype.kind == "i"
+
+
+def test_a_history_counts_its_records_and_can_be_kept():
+    history = gd.History.from_records(RECORDS, diverged=False)
+    assert len(history) == 2
+    again = pickle.loads(pickle.dumps(history))
+    np.testing.assert_array_equal(again.loss, history.loss)
+
+
+@pytest.mark.parametrize(
+    ("diverged", "text"),
+    [
+        (False, "History(2 records, 5 steps, loss 2)"),
+        (True, "History(2 records, 5 steps, diverged)"),
+    ],
+)
+def test_a_history_says_how_it_ended(diverged, text):
+    assert repr(gd.History.from_records(RECORDS, diverged=diverged)) == text
+
+
+def test_a_run_is_a_pair():
+    theta, history = gd.Run(np.zeros(2), gd.History.from_records(RECORDS, diverged=False))
+    assert theta.shape == (2,)
+    assert len(history) == 2
