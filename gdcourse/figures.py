@@ -78,8 +78,10 @@ def contours(first, second, values, ax, *, minimiser=None):
 def path(thetas, ax, *, variant=None, **line):
     """The way of a descent through two parameters, as an (m, 2) array."""
     thetas = np.asarray(thetas)
-    style = {"color": COLOURS[variant], "label": variant} if variant else {}
-    ax.plot(thetas[:, 0], thetas[:, 1], "o-", markersize=3, linewidth=1.2, **(style | line))
+    style = {"marker": "o", "markersize": 3, "linewidth": 1.2}
+    if variant:
+        style |= {"color": COLOURS[variant], "label": variant}
+    ax.plot(thetas[:, 0], thetas[:, 1], **(style | line))
     return ax
 
 
