@@ -36,6 +36,9 @@ def choose(X, y, theta, objective, epoch):
 def compiled(X, y, theta, objective, epoch, rates):
     """θ after all batches of `epoch`, in one compiled loop over its order."""
     order = np.arange(epoch.bounds[-1]) if epoch.order is None else epoch.order
+    used = order[epoch.bounds[0] : epoch.bounds[-1]]
+    if used.min() < -len(X) or used.max() >= len(X):  # machine code would read beyond the array
+        raise IndexError(f"a batch holds a row that is none of the {len(X)} of X")
     theta = np.array(theta, order="C")
     loop = _softmax_loop if isinstance(objective, SoftmaxRegression) else _scalar_loop
     _machine_code(loop)(
