@@ -14,6 +14,7 @@ __all__ = [
     "array_namespace",
     "asarray",
     "block_rows",
+    "blocks",
     "device",
     "is_array_api_obj",
     "namespace",
@@ -105,6 +106,11 @@ def block_rows(X):
     """Rows of `X` to work on at a time: what a cache holds, or what keeps a device busy."""
     values = 2**16 if isinstance(X, np.ndarray) else 2**24
     return max(256, values // X.shape[1])
+
+
+def blocks(n_rows, size):
+    """Slices that cut all rows into neighbours, `size` at a time; the last can be shorter."""
+    return (slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size))
 
 
 def synchronize(array):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from gdcourse import sweeps, validation
-from gdcourse.backend import array_namespace, block_rows, rows, to_host
+from gdcourse.backend import array_namespace, block_rows, blocks, rows, to_host
 from gdcourse.sampling import Epoch
 
 __all__ = [
@@ -344,8 +344,7 @@ def _moments(objective, theta, X, y):
         gradient = objective.gradient(theta, X, y)
         block = max(1, 2**18 // theta.size)
         total = 0.0
-        for start in range(0, n, block):
-            part = slice(start, start + block)
+        for part in blocks(n, block):
             each = objective.per_sample_gradients(theta, rows(X, part), rows(y, part))
             total = total + xp.sum((each - gradient) ** 2)
     variance = float(to_host(total)) / n
@@ -358,9 +357,8 @@ def _sums_by_blocks(X, y, theta, objective):
     """Σ ‖∇L_i‖² and Σ ∇L_i, from rows that are read once."""
     xp = array_namespace(theta)
     norms, gradient = 0.0, 0.0
-    block = block_rows(X)
-    for start in range(0, X.shape[0], block):
-        X_block, y_block = X[start : start + block, ...], y[start : start + block]
+    for part in blocks(X.shape[0], block_rows(X)):
+        X_block, y_block = rows(X, part), rows(y, part)
         norms = norms + xp.sum(objective.squared_gradient_norms(theta, X_block, y_block))
         gradient = gradient + X_block.shape[0] * objective.gradient(theta, X_block, y_block)
     return norms, gradient

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from gdcourse import validation
-from gdcourse.backend import array_namespace, asarray, block_rows, to_host
+from gdcourse.backend import array_namespace, asarray, block_rows, blocks, to_host
 
 __all__ = [
     "MLP",
@@ -384,9 +384,7 @@ def _mean_over_blocks(function, X, y):
     n, block = X.shape[0], block_rows(X)
     if n <= block or y.shape != (n,):
         return function(X, y)
-    starts = range(0, n, block)
-    parts = (slice(start, min(start + block, n)) for start in starts)
-    return weighted_mean(function, ((X[part, ...], y[part]) for part in parts))
+    return weighted_mean(function, ((X[part, ...], y[part]) for part in blocks(n, block)))
 
 
 def _ridge(l2, theta):
@@ -441,8 +439,7 @@ def compress(X, y):
     n, d = X.shape
     block = max(4 * (d + 1), 2**16 // (d + 1))
     triangle = xp.zeros((0, d + 1), dtype=X.dtype, device=X.device)
-    for start in range(0, n, block):
-        part = slice(start, min(start + block, n))
+    for part in blocks(n, block):
         joined = xp.concat([X[part, ...], y[part, None]], axis=1)
         triangle = xp.linalg.qr(xp.concat([triangle, joined])).R
     scaled = triangle * (triangle.shape[0] / n) ** 0.5

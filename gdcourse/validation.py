@@ -5,7 +5,7 @@ import operator
 
 import numpy as np
 
-from gdcourse.backend import array_namespace, asarray, device, is_array_api_obj, to_host
+from gdcourse.backend import array_namespace, asarray, blocks, device, is_array_api_obj, to_host
 
 
 def count(name, value, minimum=1, maximum=None):
@@ -162,6 +162,5 @@ def _all_finite(array):
     with np.errstate(over="ignore", invalid="ignore"):
         if to_host(xp.isfinite(xp.sum(array))):
             return True
-    n = array.shape[0]
-    blocks = (array[start : min(start + 1024, n), ...] for start in range(0, n, 1024))
-    return all(to_host(xp.all(xp.isfinite(block))) for block in blocks)
+    parts = blocks(array.shape[0], 1024)
+    return all(to_host(xp.all(xp.isfinite(array[part, ...]))) for part in parts)
