@@ -50,7 +50,9 @@ def source_of(function, *, docstring=False):
 def _without_docstrings(text):
     lines = text.splitlines()
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
+        if not isinstance(node, ast.FunctionDef | ast.ClassDef):
+            continue
+        if ast.get_docstring(node) is not None and len(node.body) > 1:
             doc = node.body[0]
             lines[doc.lineno - 1 : doc.end_lineno] = [None] * (doc.end_lineno - doc.lineno + 1)
     return "\n".join(line for line in lines if line is not None)
