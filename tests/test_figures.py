@@ -1,0 +1,88 @@
+"""Figures draw what they are given, on the axes they are given, and return them."""
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+import gdcourse as gd
+from gdcourse import figures
+
+
+@pytest.fixture
+def ax():
+    with mpl.rc_context({"backend": "agg"}):
+        figure = mpl.figure.Figure()
+        yield figure.subplots()
+
+
+@pytest.fixture
+def history():
+    return gd.History.from_records(
+        [(0, 0.0, 0, 0.0, 8.0, 4.0, 0.1), (5, 1.0, 10, 0.5, 2.0, 1.0, 0.2)], diverged=False
+    )
+
+
+@pytest.mark.parametrize("x", ["step", "epoch", "samples_seen", "seconds"])
+@pytest.mark.parametrize("y", ["loss", "gradient_norm", "learning_rate"])
+def test_a_curve_is_a_column_over_a_column(ax, history, x, y):
+    assert figures.curve(history, ax, x=x, y=y, offset=0.05, linestyle=":") is ax
+    (line,) = ax.lines
+    np.testing.assert_array_equal(line.get_xdata(), getattr(history, x))
+    np.testing.assert_array_equal(line.get_ydata(), getattr(history, y) - 0.05)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == (figures.LABELS[x], figures.LABELS[y])
+    assert ax.get_yscale() == "log"
+    assert line.get_linestyle() == ":"
+
+
+def test_every_column_of_a_history_has_a_label(history):
+    assert set(history.asdict()) <= set(figures.LABELS)
+
+
+@pytest.mark.parametrize("variant", ["full batch", "mini-batch", "SGD"])
+def test_a_variant_has_one_colour_everywhere(ax, history, variant):
+    figures.curve(history, ax, variant=variant)
+    figures.path(np.eye(2), ax, variant=variant)
+    assert {line.get_color() for line in ax.lines} == {figures.COLOURS[variant]}
+    assert {line.get_label() for line in ax.lines} == {variant}
+
+
+def test_colours_are_distinct():
+    assert len(set(figures.COLOURS.values())) == len(figures.COLOURS)
+
+
+def test_contours_are_level_lines_around_the_minimiser(ax):
+    first, second = np.linspace(-1, 1, 20), np.linspace(-2, 2, 30)
+    values = first[None, :] ** 2 + second[:, None] ** 2 + 7
+    assert figures.contours(first, second, values, ax, minimiser=(0.0, 0.0)) is ax
+    (levels,) = ax.collections
+    assert np.all(np.diff(levels.levels) > 0)
+    assert len(levels.levels) == 12
+    (star,) = ax.lines
+    assert star.get_xydata().tolist() == [[0, 0]]
+    figures.contours(first, second, values, ax)
+    assert len(ax.lines) == 1
+
+
+def test_a_path_goes_through_its_points(ax):
+    thetas = [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
+    assert figures.path(thetas, ax) is ax
+    assert ax.lines[0].get_xydata().tolist() == thetas
+
+
+@pytest.mark.parametrize("errors", [None, [0.1, 0.2, 0.3]])
+def test_points_stand_beside_their_theory(ax, errors):
+    x, measured, theory = [1, 2, 3], [1.1, 1.9, 3.2], [1, 2, 3]
+    returned = figures.points_and_theory(x, measured, theory, ax, errors=errors, variant="SGD")
+    assert returned is ax
+    drawn = [line.get_ydata().tolist() for line in ax.lines]
+    assert measured in drawn
+    assert theory in drawn
+    assert len(ax.collections) == (errors is not None)
+    assert ax.get_legend_handles_labels()[1] == ["SGD"]
+
+
+def test_the_style_comes_with_the_package():
+    with mpl.rc_context():
+        before = dict(mpl.rcParams)
+        figures.use_style()
+        assert dict(mpl.rcParams) != before
