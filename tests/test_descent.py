@@ -438,6 +438,23 @@ def test_a_readers_own_sampler_needs_only_its_method(xp, record_every):
     np.testing.assert_allclose(gd.to_host(result), expected, rtol=1e-10)
 
 
+@dataclass(frozen=True)
+class TwoEpochs:
+    """A reader's own sampler that comes to an end."""
+
+    def epochs(self, n_samples, rng):
+        return islice(gd.Shuffled(5).epochs(n_samples, rng), 2)
+
+
+def test_a_readers_own_sampler_may_end():
+    theta, X, y = problem(LEAST_SQUARES)
+    result, history = run(batches=TwoEpochs(), n_epochs=9)
+    assert history.step[-1] == 6
+    *_, (step, _, last) = gd.updates(X, y, theta, batches=TwoEpochs(), learning_rate=0.05, rng=0)
+    assert step == 6
+    np.testing.assert_array_equal(last, result)
+
+
 @pytest.mark.parametrize("record_every", [None, 1])
 @pytest.mark.parametrize("row", [30, -31])
 def test_a_readers_own_sampler_that_misses_the_rows_is_told(record_every, row):
