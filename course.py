@@ -46,6 +46,8 @@ def main(arguments):
         return f"The verb {verb!r} takes no arguments, got {' '.join(rest)}."
     os.chdir(ROOT)
     os.environ.pop("MPLBACKEND", None)  # a figure belongs in its notebook, not in a window
+    # Small matrices gain nothing from threads, and waiting threads slow down whatever else runs.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     make_environment()
     return VERBS[verb](*rest)
 
