@@ -7,10 +7,10 @@ import os
 # Read when NumPy is loaded, here and in the kernels: small matrices gain nothing from threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-from nbval.plugin import IPyNbCell  # noqa: E402
-from PIL import Image  # noqa: E402
+import numpy as np
+import pytest
+from nbval.plugin import IPyNbCell
+from PIL import Image
 
 TOLERANCE = 2.0  # root mean square over all pixels, of 255; a moved curve makes 5 or more
 
