@@ -1,23 +1,16 @@
 """Every page of the built book in a real browser, from a server and straight from the disk."""
 
-import functools
-import http.server
-import os
 import re
-import shutil
-import threading
 from dataclasses import dataclass
 
 import nbformat
 import pytest
-from playwright.sync_api import Error, sync_playwright
+from browsing import address, browser, html
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 import course
 
 PAGES = list(parse_toc_yaml(course.ROOT / "_toc.yml"))
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge")
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 NARROW = {"width": 390, "height": 844}  # a telephone
 WIDE = {"width": 1280, "height": 900}
 
@@ -46,57 +39,6 @@ class Visit:
     requests: list
     complaints: list
     overflow: int
-
-
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    """A file server that does not report each request."""
-
-    def log_message(self, *arguments):
-        """Say nothing."""
-
-
-@pytest.fixture(scope="module")
-def html():
-    """Return the folder of the built book; build it where it is missing."""
-    if not (course.HTML / "index.html").is_file():
-        assert course.book() == 0
-    return course.HTML
-
-
-@pytest.fixture(scope="module", params=["http", "file"])
-def address(request, html):
-    """Return the root of the book as a reader's browser names it."""
-    if request.param == "file":
-        yield html.as_uri()
-        return
-    handler = functools.partial(QuietHandler, directory=str(html))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-def launch(chromium):
-    """Start the first browser there is: on the path, Playwright's own, Chrome, Edge."""
-    installed = next(filter(None, map(shutil.which, BROWSERS)), None)
-    choices = [{"executable_path": installed}, {"channel": "chrome"}, {"channel": "msedge"}]
-    for choice in choices:
-        try:
-            return chromium.launch(args=OPTIONS, **choice)
-        except Error:
-            continue
-    missing = "no browser: install Chromium, or run `python -m playwright install chromium`"
-    pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
-
-
-@pytest.fixture(scope="module")  # not longer: its event loop would be in the way of nbval
-def browser():
-    """Give a running browser."""
-    with sync_playwright() as playwright:
-        browser = launch(playwright.chromium)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module", params=PAGES)

@@ -1,0 +1,74 @@
+"""A browser, and the built book from a server and straight from the disk, for every test here."""
+
+import functools
+import http.server
+import os
+import shutil
+import threading
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Error, sync_playwright
+
+import course
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge")
+OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """A file server that does not report each request."""
+
+    def log_message(self, *arguments):
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def html():
+    """Return the folder of the built book; build it where it is missing."""
+    if not (course.HTML / "index.html").is_file():
+        assert course.book() == 0
+    return course.HTML
+
+
+@contextmanager
+def served(folder, scheme):
+    """Give the address of `folder` as a reader's browser names it: over http or from the disk."""
+    if scheme == "file":
+        yield folder.as_uri()
+        return
+    handler = functools.partial(QuietHandler, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module", params=["http", "file"])
+def address(request, html):
+    """Return the root of the book."""
+    with served(html, request.param) as root:
+        yield root
+
+
+def launch(chromium):
+    """Start the first browser there is: on the path, Playwright's own, Chrome, Edge."""
+    installed = next(filter(None, map(shutil.which, BROWSERS)), None)
+    choices = [{"executable_path": installed}, {"channel": "chrome"}, {"channel": "msedge"}]
+    for choice in choices:
+        try:
+            return chromium.launch(args=OPTIONS, **choice)
+        except Error:
+            continue
+    missing = "no browser: install Chromium, or run `python -m playwright install chromium`"
+    pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+
+
+@pytest.fixture(scope="module")  # not longer: its event loop would be in the way of nbval
+def browser():
+    """Give a running browser."""
+    with sync_playwright() as playwright:
+        browser = launch(playwright.chromium)
+        yield browser
+        browser.close()

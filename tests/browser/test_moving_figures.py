@@ -1,0 +1,339 @@
+"""The figures that move, in a real browser: they compute what gdcourse computes."""
+
+import json
+import re
+import shutil
+from itertools import islice, product
+
+import numpy as np
+import pytest
+from browsing import address, browser, html, served
+from sphinx_external_toc.parsing import parse_toc_yaml
+
+import course
+import gdcourse as gd
+from gdcourse import data, explorer
+
+STATIC = course.BOOK / "_static"
+SHARED = ("explorer.js", "explorer.css")
+N_STEPS = 40
+RATES = [0.01, 0.1, 0.5, 0.79, 1.6, 3.0]  # from 1.4 on even the full batch diverges
+SIZES = [1, 2, 8, 32]
+
+
+def problem():
+    """Return two columns of the diabetes data and a start, as the figures round them."""
+    X, y = data.diabetes()
+    return np.rint(1000 * X[:, [2, 8]]) / 1000, np.rint(1000 * y) / 1000, [-0.7, 1.1]
+
+
+@pytest.fixture(scope="module")
+def figures():
+    """Return one figure of each kind."""
+    X, y, start = problem()
+    sizes = {"full batch": 64, "mini-batch": 8, "SGD": 1}
+    A, t, truth = data.linear_problem(64, 3, rng=0)
+    histories = {
+        name: gd.descend(
+            A, t, 0 * truth, batches=gd.Shuffled(b), learning_rate=0.1, n_epochs=20, rng=0
+        ).history
+        for name, b in sizes.items()
+    }
+    return [
+        explorer.three_estimators(X, y, start, n_steps=N_STEPS, batch_sizes=SIZES, rng=5),
+        explorer.noise_ball(X, y, start, n_steps=N_STEPS, batch_sizes=SIZES, rng=5),
+        explorer.axis_toggle(histories, sizes, lowest=0.0, overhead=8e-6, seconds_per_row=2e-8),
+        explorer.memory_calculator(),
+    ]
+
+
+@pytest.fixture(scope="module")
+def folder(figures, tmp_path_factory):
+    """Return a folder with a page of the figures and nothing else around them."""
+    folder = tmp_path_factory.mktemp("figures")
+    for name in SHARED:
+        shutil.copy(STATIC / name, folder)
+    icon = '<link rel="icon" href="data:,">'  # or the browser asks for one
+    head = '<link rel="stylesheet" href="explorer.css"><script src="explorer.js"></script>'
+    body = "".join(figure.html for figure in figures)
+    text = f'<!doctype html><meta charset="utf-8"><title>Figures</title>{icon}{head}{body}'
+    (folder / "figures.html").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module", params=["http", "file"])
+def page(request, browser, folder):
+    """Open the figures; nothing may be asked of another host, and no script may complain."""
+    with served(folder, request.param) as root:
+        page = browser.new_page()
+        complaints = []
+        page.on("request", lambda sent: complaints.append(sent.url))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda line: complaints.append(line.text))
+        page.goto(f"{root}/figures.html")
+        yield page
+        page.close()
+        assert [c for c in complaints if not c.startswith((root, "data:", "blob:"))] == []
+
+
+def reset(page, name):
+    page.locator(f"#gd-{name}").get_by_role("button", name="Reset").click()
+
+
+def numbers(page, name):
+    """Return the text of the cells of a figure's table, by row."""
+    rows = page.locator(f"#gd-{name} .gd-numbers tbody tr").all()
+    return [row.locator("td").all_text_contents() for row in rows]
+
+
+def path_in_python(batches, learning_rate, rng=5, n_steps=N_STEPS):
+    X, y, start = problem()
+    steps = gd.updates(X, y, start, batches=batches, learning_rate=learning_rate, rng=rng)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.array([theta for _, _, theta in islice(steps, n_steps + 1)])
+
+
+def path_in_the_page(page, b, learning_rate, decay=0):
+    script = """([b, rate, decay]) => {
+        const { problem } = document.querySelector("#gd-three-estimators").explorer;
+        return problem.path(b, rate, decay).flat().map(String);
+    }"""
+    texts = page.evaluate(script, [b, learning_rate, decay])
+    return np.array([float(text.replace("Infinity", "inf")) for text in texts]).reshape(-1, 2)
+
+
+def assert_same(page_values, python_values):
+    np.testing.assert_allclose(page_values, python_values, rtol=1e-9, atol=1e-9)
+
+
+# The same numbers as gdcourse
+
+
+@pytest.mark.parametrize(("b", "learning_rate"), [*product([*SIZES, 442], RATES)])
+def test_the_page_walks_the_path_of_the_package(page, b, learning_rate):
+    batches = gd.FullBatch() if b == 442 else gd.WithReplacement(b)
+    expected = path_in_python(batches, learning_rate)
+    assert_same(path_in_the_page(page, b, learning_rate), expected)
+
+
+@pytest.mark.parametrize("b", SIZES)
+def test_a_decaying_rate_is_that_of_the_package(page, b):
+    expected = path_in_python(gd.WithReplacement(b), gd.schedules.inverse_time(0.3, decay=0.1))
+    assert_same(path_in_the_page(page, b, 0.3, decay=0.1), expected)
+
+
+@pytest.mark.parametrize("b", SIZES)
+def test_the_noise_floor_is_that_of_the_package(page, b):
+    X, y, _ = problem()
+    limit = gd.stability_limit(X, b)
+    script = """([b, rates]) => {
+        const { problem } = document.querySelector("#gd-noise-ball").explorer;
+        return [problem.limit(b), ...rates.map((rate) => problem.stationary(rate, b))].flat();
+    }"""
+    rates = [share * limit for share in (0.01, 0.3, 0.9)]
+    found = page.evaluate(script, [b, rates])
+    exact = [gd.stationary_covariance(X, y, rate, b)[[0, 0, 1], [0, 1, 1]] for rate in rates]
+    assert_same(found, [limit, *np.concatenate(exact)])
+
+
+def test_the_memory_is_that_of_the_package(page):
+    script = """(wanted) => {
+        const { state, ...rest } = document.querySelector("#gd-memory-calculator").explorer;
+        Object.assign(state, wanted);
+        return document.querySelector("#gd-memory-calculator").explorer.bytes;
+    }"""
+    for b, size, states in product([1, 512], [2, 4], [0, 1, 2]):
+        wanted = {"n_parameters": 7000, "activations": 900, "batch_size": b}
+        found = page.evaluate(script, wanted | {"bytes": size, "states": states})
+        memory = gd.training_memory(7000, 900, b, bytes_per_value=size, optimizer_states=states)
+        assert found == list(memory)
+    reset(page, "memory-calculator")
+
+
+def test_the_script_first_shows_what_python_drew(page, browser, folder):
+    silent = browser.new_context(java_script_enabled=False).new_page()
+    silent.goto(f"{folder.as_uri()}/figures.html")
+    figures = page.locator(".gd-explorer").all()
+    for live, still in zip(figures, silent.locator(".gd-explorer").all(), strict=True):
+        assert live.locator("table").inner_text() == still.locator("table").inner_text()
+        for tag in ("polyline", ".gd-x text", "rect", ".gd-theory"):
+            shapes = (
+                "nodes => nodes.map(n => n.getAttribute('points') || n.textContent || n.outerHTML)"
+            )
+            drawn = [f.locator(f"svg {tag}").evaluate_all(shapes) for f in (live, still)]
+            assert drawn[0] == drawn[1]
+    silent.context.close()
+
+
+# Controls
+
+
+def test_an_arrow_key_moves_the_path_and_its_numbers(page):
+    figure = page.locator("#gd-three-estimators")
+    before = (
+        numbers(page, "three-estimators"),
+        figure.locator("polyline").nth(2).get_attribute("points"),
+    )
+    slider = figure.get_by_label("Learning rate")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    state = page.evaluate("document.querySelector('#gd-three-estimators').explorer.state")
+    assert state["learning_rate"] == 0.25
+    assert slider.get_attribute("aria-valuetext") == "α = 0.25"
+    after = (
+        numbers(page, "three-estimators"),
+        figure.locator("polyline").nth(2).get_attribute("points"),
+    )
+    assert after[1] != before[1]
+    X, y, _ = problem()
+    expected = path_in_python(gd.WithReplacement(1), 0.25)
+    best = np.linalg.lstsq(X, y, rcond=None)[0]
+    excess = 0.5 * np.mean((X @ (expected[-1] - best)) ** 2)
+    assert after[0][2] == ["1", "40", f"{excess:.4g}", f"{np.linalg.norm(expected[-1] - best):.4g}"]
+    reset(page, "three-estimators")
+    assert (numbers(page, "three-estimators"), before[1]) == before
+
+
+def test_the_batch_size_moves_only_the_mini_batch(page):
+    before = numbers(page, "three-estimators")
+    page.locator("#gd-three-estimators").get_by_label("Batch size").focus()
+    page.keyboard.press("Home")
+    after = numbers(page, "three-estimators")
+    assert [a == b for a, b in zip(after, before, strict=True)] == [True, False, True]
+    assert after[1][:2] == ["1", "40"]
+    assert after[1] == after[2]  # a mini-batch of one row is SGD
+    reset(page, "three-estimators")
+
+
+def test_steps_go_one_by_one_and_play(page):
+    figure = page.locator("#gd-three-estimators")
+    slider = figure.get_by_label("Step", exact=True)
+    slider.focus()
+    page.keyboard.press("Home")
+    assert [row[1] for row in numbers(page, "three-estimators")] == ["0", "0", "0"]
+    figure.get_by_role("button", name="One step").click()
+    assert [row[1] for row in numbers(page, "three-estimators")] == ["442", "32", "1"]
+    figure.get_by_role("button", name="Play").click()
+    figure.get_by_role("button", name="Pause").wait_for()
+    page.wait_for_function("document.querySelector('#gd-three-estimators').explorer.state.step > 3")
+    figure.get_by_role("button", name="Pause").click()
+    reset(page, "three-estimators")
+
+
+def test_reduced_motion_shows_the_end_at_once(page):
+    page.emulate_media(reduced_motion="reduce")
+    figure = page.locator("#gd-three-estimators")
+    figure.get_by_label("Step", exact=True).focus()
+    page.keyboard.press("Home")
+    figure.get_by_role("button", name="Play").click()
+    assert numbers(page, "three-estimators")[2][1] == "40"
+    page.emulate_media(reduced_motion="no-preference")
+    reset(page, "three-estimators")
+
+
+def test_a_diverging_run_says_so(page):
+    figure = page.locator("#gd-three-estimators")
+    figure.get_by_label("Learning rate").focus()
+    page.keyboard.press("End")
+    assert all("diverging" in row[2] for row in numbers(page, "three-estimators"))
+    points = figure.locator("polyline").evaluate_all(
+        "nodes => nodes.map(n => n.getAttribute('points'))"
+    )
+    assert not any(re.search("NaN|Infinity", text) for text in points)
+    reset(page, "three-estimators")
+
+
+def test_beyond_the_limit_there_is_no_ball(page):
+    figure = page.locator("#gd-noise-ball")
+    ellipse = figure.locator(".gd-theory")
+    assert ellipse.is_visible()
+    figure.get_by_label("Learning rate", exact=True).focus()
+    page.keyboard.press("End")
+    assert not ellipse.is_visible()
+    assert numbers(page, "noise-ball")[2] == ["none: beyond the limit"]
+    reset(page, "noise-ball")
+    figure.get_by_label("Average θ").check()
+    assert "of their average" in numbers(page, "noise-ball")[1][0]
+    figure.get_by_label("Decay").focus()
+    page.keyboard.press("ArrowRight")
+    assert numbers(page, "noise-ball")[2] == ["none: the rate decays"]
+    reset(page, "noise-ball")
+
+
+def test_the_axis_changes_the_order_of_the_curves(page):
+    figure = page.locator("#gd-axis-toggle")
+    ends = (
+        "nodes => nodes.map(n => Number(n.getAttribute('points').split(' ').at(-1).split(',')[0]))"
+    )
+    by_steps = figure.locator("polyline").evaluate_all(ends)
+    figure.get_by_label("Horizontal axis").select_option("samples seen")
+    by_samples = figure.locator("polyline").evaluate_all(ends)
+    assert by_steps[0] < by_steps[1] < by_steps[2]
+    assert by_samples[0] == by_samples[1] == by_samples[2]  # 20 epochs each
+    figure.get_by_label("Horizontal axis").select_option("seconds")
+    before = numbers(page, "axis-toggle")
+    figure.get_by_label("Fixed cost").focus()
+    page.keyboard.press("Home")
+    after = numbers(page, "axis-toggle")
+    assert [row[:2] for row in after] == [row[:2] for row in before]
+    assert [row[2] for row in after] != [row[2] for row in before]
+    reset(page, "axis-toggle")
+
+
+def test_what_changes_is_said_politely_and_once(page):
+    assert page.locator("[aria-live]").count() == 1
+    page.locator("#gd-three-estimators").get_by_label("Learning rate").focus()
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function("document.querySelector('#gd-voice').textContent.startsWith('Step 40.')")
+    reset(page, "three-estimators")
+
+
+def test_every_control_has_a_name_and_a_finger_finds_it(page):
+    for control in page.locator(":is(button, input, select, textarea)").all():
+        assert control.evaluate("node => node.labels?.length || node.textContent.trim()")
+        box = control.bounding_box()
+        assert min(box["width"], box["height"]) >= 24  # the least of WCAG 2.2
+
+
+def test_a_narrow_page_holds_the_figures(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    page.set_viewport_size({"width": 1280, "height": 720})
+
+
+# What it costs
+
+
+def test_the_script_and_the_style_are_small():
+    assert sum((STATIC / name).stat().st_size for name in SHARED) <= 40_000
+
+
+def stored_figures():
+    """Return the HTML of each figure in the chapters, by chapter."""
+    for path in sorted(course.BOOK.glob("*.ipynb")):
+        for cell in json.loads(path.read_text("utf-8"))["cells"]:
+            for output in cell.get("outputs", []):
+                html = "".join(output.get("data", {}).get("text/html", ""))
+                if "gd-explorer" in html:
+                    yield path.stem, html
+
+
+@pytest.mark.parametrize(
+    ("chapter", "figure"), [pytest.param(c, h, id=c) for c, h in stored_figures()]
+)
+def test_a_figure_of_the_book_is_small(chapter, figure):
+    assert len(figure.encode()) <= 40_000
+
+
+@pytest.mark.parametrize("chapter", sorted({chapter for chapter, _ in stored_figures()}))
+def test_a_figure_of_the_book_is_alive_within_a_second(browser, address, chapter):
+    assert f"book/{chapter}" in parse_toc_yaml(course.ROOT / "_toc.yml")
+    page = browser.new_page()
+    page.goto(f"{address}/book/{chapter}.html")
+    alive = page.evaluate("performance.getEntriesByName('gd-alive')[0].startTime")
+    ready = page.evaluate(
+        "performance.timing.domContentLoadedEventEnd - performance.timing.navigationStart"
+    )
+    assert alive - ready < 1000
+    assert page.locator(".gd-alive").count() == page.locator(".gd-explorer").count()
+    page.close()
