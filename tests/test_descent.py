@@ -350,6 +350,13 @@ def test_a_start_below_the_tolerance_makes_no_step():
     assert history.step.tolist() == [0]
 
 
+@pytest.mark.parametrize("tol", [None, 0.0])
+def test_without_a_tolerance_a_run_goes_on_even_at_the_minimiser(tol):
+    X, y = np.ones((2, 1)), np.array([2.0, 2.0])
+    _, history = gd.batch_gradient_descent(X, y, [2.0], n_epochs=3, tol=tol)
+    assert history.gradient_norm.tolist() == [0, 0, 0, 0]
+
+
 @every_scheme
 @pytest.mark.parametrize("record_every", [None, 1, 2])
 def test_divergence_is_recorded_without_a_warning(xp, scheme, record_every):

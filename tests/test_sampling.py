@@ -213,6 +213,13 @@ def test_stratified_batches_hold_the_classes_in_proportion(problem, seed):
             assert np.all(np.abs(counts - len(batch) * shares) <= bound + 1e-9)
 
 
+def test_rare_classes_do_not_stand_side_by_side():
+    """Ten single rows among 90: their places are 1/11 of the circle apart, and a batch is 1/10."""
+    labels = np.append(np.full(90, 10), np.arange(10))
+    for epoch in islice(gd.Stratified(10, labels).epochs(100, 0), 20):
+        assert all(np.sum(labels[batch] < 10) <= 2 for batch in epoch)
+
+
 def test_stratified_rows_of_a_class_change_partners():
     labels = np.repeat([0, 1], 20)
     pairs = {
