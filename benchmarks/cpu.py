@@ -10,7 +10,9 @@ import datetime
 import os
 import platform
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -297,19 +299,14 @@ def measure(model, n, d, dtype, b, n_epochs, rounds):
         ratio = statistics.median(
             them / us for them, us in zip(times, figures["gdcourse"], strict=True)
         )
-        yield (
-            model,
-            n,
-            d,
-            dtype,
-            b,
-            n_epochs,
-            who,
-            f"{statistics.median(times):.1f}",
-            f"{min(times):.1f}",
-            f"{max(times):.1f}",
-            f"{ratio:.2f}",
-        )
+        yield figures_row((model, n, d, dtype, b, n_epochs), who, times, ratio)
+
+
+def figures_row(case, who, times, ratio):
+    """A row of the table."""
+    statistic = (f(times) for f in (statistics.median, min, max))
+    values = (*case, who, *(f"{value:.1f}" for value in statistic), f"{ratio:.2f}")
+    return dict(zip(COLUMNS, values, strict=True))
 
 
 QUICK = [("least squares", 20_000, 20, "float64", b, 1) for b in (1, 32, 256)]
@@ -376,36 +373,54 @@ def whole_passes(rounds, n=1_000_000, d=20):
                 times[who].append(1e9 * (time.perf_counter() - start) / n)
         ratios = [b / a for a, b in zip(times[name], times[other_name], strict=True)]
         for who, values in times.items():
-            yield (
-                "least squares",
-                n,
-                d,
-                "float64",
-                n,
-                1,
-                who,
-                *(f"{f(values):.1f}" for f in (statistics.median, min, max)),
-                f"{statistics.median(ratios) if who == other_name else 1:.2f}",
-            )
+            ratio = statistics.median(ratios) if who == other_name else 1
+            yield figures_row(("least squares", n, d, "float64", n, 1), who, values, ratio)
+
+
+FIRST_CALL = """
+import time, numpy as np, gdcourse as gd
+X, y = np.ones((64, 20)), np.ones(64)
+for batch_size in (1, 1):
+    start = time.perf_counter()
+    gd.minibatch_gradient_descent(X, y, np.zeros(20), batch_size, n_epochs=1, rng=0)
+    print(time.perf_counter() - start)
+"""
+
+
+def compilation(rounds):
+    """Seconds of a first call in a new process: nothing compiled yet, then from the cache."""
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as cache:
+            environment = os.environ | {"NUMBA_CACHE_DIR": cache}
+            for state in ("first call, compiling", "first call, compiled before"):
+                command = [sys.executable, "-c", FIRST_CALL]
+                printed = subprocess.run(
+                    command, env=environment, capture_output=True, text=True, check=True
+                ).stdout
+                seconds = float(printed.split()[0])
+                yield {"what": state, "seconds": f"{seconds:.3f}"}
 
 
 def main(arguments=None):
     """Measure, print and write book/results/cpu_<cases>.csv."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("cases", nargs="?", choices=[*CASES, "passes"], default="standard")
+    parser.add_argument(
+        "cases", nargs="?", choices=[*CASES, "passes", "compile"], default="standard"
+    )
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args(arguments)
     if hasattr(os, "sched_setaffinity"):  # one processor for all, whatever they would take
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     measured = []
-    if options.cases == "passes":
-        tables = [whole_passes(options.rounds)]
+    if options.cases == "compile":
+        rows = compilation(options.rounds)
+    elif options.cases == "passes":
+        rows = whole_passes(options.rounds)
     else:
-        tables = (measure(*case, options.rounds) for case in CASES[options.cases])
-    for table in tables:
-        for row in table:
-            measured.append(dict(zip(COLUMNS, row, strict=True)))
-            print(*(f"{value!s:>12}" for value in row), flush=True)
+        rows = (row for case in CASES[options.cases] for row in measure(*case, options.rounds))
+    for row in rows:
+        measured.append(row)
+        print(*(f"{value!s:>12}" for value in row.values()), flush=True)
     path = FOLDER / f"cpu_{options.cases}.csv"
     results.write_table(path, header(options), measured)
     print(f"written: {path}")

@@ -11,7 +11,7 @@ import pytest
 
 import course
 import gdcourse as gd
-from benchmarks import gpu
+from benchmarks import cpu, gpu
 from gdcourse import results
 
 OTHER_DEVICE = array_api_strict.Device("device1")
@@ -180,3 +180,32 @@ def test_without_a_device_one_sentence_says_what_is_missing():
     assert answer.stdout == ""
     assert answer.stderr.startswith("There is nothing to time here")
     assert len(answer.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("model", cpu.RATE)
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_the_contestants_on_the_processor_end_where_we_do(model, batch_size):
+    X, y, theta = cpu.problem(model, 60, 4, "float64")
+    found = cpu.contestants(model, batch_size, X, y)
+    assert "plain NumPy loop" in found
+    assert ("scikit-learn" in found) == (batch_size == 1 and model != "softmax")
+    cpu.check(model, found, X, y, theta, batch_size, 0.1)
+
+
+def test_a_contestant_who_ends_elsewhere_is_not_timed():
+    def wrong(model, X, y, theta, b, rate, n_epochs, seed):
+        return cpu.plain_loop(model, X, y, theta, b, 1.01 * rate, n_epochs, seed)
+
+    case = cpu.problem("logistic", 60, 4, "float64")
+    with pytest.raises(SystemExit, match=r"a rival ends .* away from gdcourse"):
+        cpu.check("logistic", {"a rival": wrong}, *case, 7, 0.1)
+
+
+def test_whole_passes_agree_before_they_are_timed():
+    rows = list(cpu.whole_passes(1, n=500, d=3))
+    assert [row["who"] for row in rows][::2] == [
+        "full-batch gradient",
+        "200 steps, compressed",
+        "gradient_variance",
+    ]
+    assert all(row.keys() == set(cpu.COLUMNS) for row in rows)
