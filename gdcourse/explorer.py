@@ -169,7 +169,7 @@ def noise_ball(
         '<g class="gd-average" hidden=""><path d=""/></g>',
     ]
     rows = [
-        ("last iterate", [_number(descent.excess(path[-1]))], colour),
+        ("last iterate", [_loss(descent.excess(path[-1]), descent.excess(path[0]))], colour),
         (f"mean over steps {half + 1} to {n_steps}", [_number(settled)], colour),
         ("theory: the noise floor", [floor], "currentColor"),
         ("learning rate at which it diverges", [_number(limit)], None),
