@@ -520,8 +520,9 @@ function memory(root, data) {
   controls.slider("n_parameters", "Parameters of the model", number);
   controls.slider("activations", "Values kept per row for the backward pass", number);
   controls.slider("batch_size", "Batch size", rowsOf);
-  controls.choice("bytes", "Precision", ["16 bits, 2 bytes a value", "32 bits, 4 bytes a value", "64 bits, 8 bytes a value"]);
-  controls.choice("states", "Optimiser", ["gradient descent: no state", "momentum: 1 value a parameter", "Adam: 2 values a parameter"]);
+  const methods = { 0: "gradient descent: none", 1: "momentum: 1", 2: "Adam: 2", 6: "Adam in mixed precision: 6" };
+  controls.choice("bytes", "Bytes of a value", data.controls.bytes.values.map(String));
+  controls.choice("states", "Values of optimiser state a parameter", data.controls.states.values.map((k) => methods[k] || String(k)));
   controls.slider("device", "Memory of the device", (value) => unit(value, "B"));
   controls.slider("overhead", "Shortest step, t₀", (value) => unit(value, "s"));
   controls.slider("speed", "Rows a second at most, r", number);
