@@ -388,11 +388,11 @@ class _Descent:
 
 def axis_toggle(
     histories,
-    batch_sizes,
     *,
     lowest,
     overhead,
     seconds_per_row,
+    target=0.01,
     name="axis-toggle",
 ):
     """The same runs against steps, samples or seconds: the order of the curves changes.
@@ -401,13 +401,13 @@ def axis_toggle(
     ----------
     histories : dict of History
         By variant: "full batch", "mini-batch", "SGD".
-    batch_sizes : dict of int
-        Rows of a step of each.
     lowest : float
         J at the minimiser.
     overhead, seconds_per_row : float
         A step of b rows is taken to last overhead + b·seconds_per_row: two measured numbers
         of a machine. The reader can move the first.
+    target : float
+        Share of the first excess loss that the table counts to; the reader can move it.
     name : str
 
     Returns
@@ -416,17 +416,20 @@ def axis_toggle(
     """
     overhead = validation.positive("overhead", overhead)
     per_row = validation.positive("seconds_per_row", seconds_per_row)
+    shares = sorted({0.5, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, target}, reverse=True)
+    excesses = {
+        variant: np.array([float(f"{loss:.4g}") for loss in history.loss - lowest])
+        for variant, history in histories.items()
+    }
+    first = max(float(excess[0]) for excess in excesses.values())
     runs = []
-    for variant, history in histories.items():
-        kept = _thinned(history.step)
-        excess = [float(f"{loss:.4g}") for loss in history.loss[kept] - lowest]
-        steps = history.step[kept].tolist()
-        runs.append({"name": variant, "b": batch_sizes[variant], "step": steps, "excess": excess})
-    first = max(run["excess"][0] for run in runs)
+    for variant, excess in excesses.items():
+        history = histories[variant]
+        kept = _thinned(history.step, excess, [share * first for share in shares])
+        columns = {"step": history.step, "samples": history.samples_seen, "excess": excess}
+        runs.append({"name": variant} | {key: c[kept].tolist() for key, c in columns.items()})
     least = min(e for run in runs for e in run["excess"] if e > 0)
     rises = [_decade(least), _decade(first, up=True)]
-    shares = [0.5, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001]
-    target = 0.01
     overheads = _rates(1e-8, 1e-3, overhead)
     frame = FRAME | {"left": 52, "width": 378}
     payload = {
@@ -465,9 +468,9 @@ def axis_toggle(
         k = next((i for i, e in enumerate(run["excess"]) if e < target * first), None)
         cells = ["not reached"] * 3
         if k is not None:
-            steps = run["step"][k]
-            seconds = steps * (overhead + run["b"] * per_row)
-            cells = [f"{steps:,}", f"{steps * run['b']:,}", _unit(seconds, "s")]
+            steps, samples = run["step"][k], run["samples"][k]
+            seconds = steps * overhead + samples * per_row
+            cells = [f"{steps:,}", f"{samples:,}", _unit(seconds, "s")]
         rows.append((run["name"], cells, colour))
     head = ["to the dashed line", "steps", "samples", "time"]
     legend = _legend([(row[0], row[-1]) for row in rows], frame["left"])
@@ -671,10 +674,11 @@ def _log_points(across, up, frame, span, rise):
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in pairs)
 
 
-def _thinned(steps, n_points=60):
-    """About `n_points` of the records, evenly on a log scale: the first, and the last."""
+def _thinned(steps, excess, targets, n_points=60):
+    """About `n_points` of the records, evenly on a log scale, and where each target is reached."""
     wanted = np.geomspace(max(1, steps[1]), steps[-1], n_points)
-    return np.unique([0, *np.searchsorted(steps, wanted)])
+    reached = [np.flatnonzero(excess < target)[:1] for target in targets]
+    return np.unique(np.concatenate([[0], np.searchsorted(steps, wanted), *reached]))
 
 
 def _axes(frame, across, up, x_label, y_label):

@@ -25,7 +25,7 @@ def toggle():
         ).history
         for name, b in sizes.items()
     }
-    return explorer.axis_toggle(histories, sizes, lowest=0.0, overhead=8e-6, seconds_per_row=2e-8)
+    return explorer.axis_toggle(histories, lowest=0.0, overhead=8e-6, seconds_per_row=2e-8)
 
 
 FIGURES = {
@@ -115,7 +115,8 @@ def test_the_axis_toggle_counts_to_the_target():
     (full, sgd), runs = cells(figure), payload(figure)["runs"]
     assert full == ["not reached"] * 3
     first = next(k for k, e in enumerate(runs[1]["excess"]) if e < 0.01 * runs[1]["excess"][0])
-    steps = runs[1]["step"][first]
+    steps, samples = (runs[1][key][first] for key in ("step", "samples"))
+    assert steps == samples
     assert sgd == [f"{steps}", f"{steps}", f"{steps * 8.02:.4g} µs"]
 
 

@@ -476,12 +476,14 @@ function axes(root, data) {
   controls.slider("overhead", "Fixed cost of a step, whatever b", (value) => unit(value, "s"));
   controls.buttons(["Reset", () => controls.reset()]);
 
-  function cost(run) {
-    return { steps: 1, samples: run.b, seconds: state.overhead + run.b * perRow }[state.axis];
+  const seconds = (run) => run.step.map((step, k) => step * state.overhead + run.samples[k] * perRow);
+
+  function across(run) {
+    return { steps: run.step, samples: run.samples, seconds: seconds(run) }[state.axis];
   }
 
   function changed() {
-    const ends = runs.map((run) => [run.step[1] * cost(run), run.step.at(-1) * cost(run)]);
+    const ends = runs.map((run) => [across(run)[1], across(run).at(-1)]);
     const span = [
       Math.floor(Math.log10(Math.min(...ends.map((end) => end[0])))),
       Math.ceil(Math.log10(Math.max(...ends.map((end) => end[1])))),
@@ -492,16 +494,14 @@ function axes(root, data) {
       .join("");
     root.querySelector(".gd-x-label").textContent = { steps: "steps", samples: "samples seen", seconds: "seconds" }[state.axis];
     runs.forEach((run, i) => {
-      const across = run.step.map((step) => step * cost(run));
-      set(lines[i], { points: logPoints(across, run.excess, box, span, rise) });
+      set(lines[i], { points: logPoints(across(run), run.excess, box, span, rise) });
     });
     const height = logAt(state.target * first, rise, bottom, -box.height);
     set(root.querySelector(".gd-theory"), { d: `M${box.left} ${height.toFixed(1)}h${box.width}` });
     const rows = runs.map((run) => {
       const k = run.excess.findIndex((excess) => excess < state.target * first);
       if (k < 0) return ["not reached", "not reached", "not reached"];
-      const steps = run.step[k];
-      return [count(steps), count(steps * run.b), unit(steps * (state.overhead + run.b * perRow), "s")];
+      return [count(run.step[k]), count(run.samples[k]), unit(seconds(run)[k], "s")];
     });
     fill(root, rows);
     const place = ["steps", "samples", "seconds"].indexOf(state.axis);

@@ -42,7 +42,7 @@ def figures():
     return [
         explorer.three_estimators(X, y, start, n_steps=N_STEPS, batch_sizes=SIZES, rng=5),
         explorer.noise_ball(X, y, start, n_steps=N_STEPS, batch_sizes=SIZES, rng=5),
-        explorer.axis_toggle(histories, sizes, lowest=0.0, overhead=8e-6, seconds_per_row=2e-8),
+        explorer.axis_toggle(histories, lowest=0.0, overhead=8e-6, seconds_per_row=2e-8),
         explorer.memory_calculator(),
         explorer.your_update(X, y, start, n_steps=N_STEPS, batch_sizes=SIZES, rng=5),
     ]
