@@ -737,6 +737,7 @@ function start() {
   performance.mark("gd-alive");
 }
 
-if (document.readyState === "loading") addEventListener("DOMContentLoaded", start);
+// Once the page is parsed: DOMContentLoaded would wait for the script of the formulas.
+if (document.readyState === "loading") document.addEventListener("readystatechange", start, { once: true });
 else start();
 })();

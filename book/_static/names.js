@@ -1,0 +1,12 @@
+/* Names where the theme's markup leaves them out, or says another thing than it shows. */
+document.addEventListener("DOMContentLoaded", () => {
+  for (const summary of document.querySelectorAll("summary[aria-label]")) {
+    summary.removeAttribute("aria-label"); // its own text, "Show code cell source", is the name
+  }
+  for (const list of document.querySelectorAll(".citation-list")) {
+    list.removeAttribute("role"); // its entries are no list items
+  }
+  for (const box of document.querySelectorAll(".task-list-item-checkbox")) {
+    box.setAttribute("aria-label", box.closest("li").textContent.trim());
+  }
+});
