@@ -110,7 +110,7 @@ def scikit_learn(model, X, y, theta, b, rate, n_epochs, seed, shuffle=True):
         shuffle=shuffle,
         random_state=seed,
     )
-    return estimator.fit(X, y, coef_init=theta).coef_.ravel()
+    return estimator.fit(X, y, coef_init=theta.copy()).coef_.ravel()
 
 
 def torch_slopes(model, z, y):
@@ -353,7 +353,7 @@ def whole_passes(rounds, n=1_000_000, d=20):
         (
             "full-batch gradient",
             partial(model.gradient, theta, X, y),
-            "two products",
+            "two bare products",
             bare_products,
         ),
         ("200 steps, compressed", compressed, "200 steps, all rows", descent(X, y, 200)),

@@ -190,6 +190,7 @@ def test_the_contestants_on_the_processor_end_where_we_do(model, batch_size):
     assert "plain NumPy loop" in found
     assert ("scikit-learn" in found) == (batch_size == 1 and model != "softmax")
     cpu.check(model, found, X, y, theta, batch_size, 0.1)
+    assert not np.any(theta)  # the start is everybody's
 
 
 def test_a_contestant_who_ends_elsewhere_is_not_timed():
