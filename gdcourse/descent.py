@@ -57,10 +57,7 @@ def updates(X, y, theta_init, *, objective=LeastSquares(), batches, learning_rat
     >>> [(step, seen, theta.tolist()) for step, seen, theta in islice(path, 3)]
     [(0, 0, [0.0]), (1, 2, [1.0]), (2, 4, [1.5])]
     """
-    theta, X, y = validation.problem(objective, theta_init, X, y)
-    theta = array_namespace(theta).asarray(theta, copy=True)
-    schedule = _schedule(learning_rate)
-    validation.sampler(batches)
+    X, y, theta, schedule = _checked(X, y, theta_init, objective, batches, learning_rate)
     epochs = batches.epochs(X.shape[0], np.random.default_rng(rng))
     return _updates(X, y, theta, objective, epochs, schedule)
 
@@ -143,14 +140,11 @@ def descend(
     >>> theta.tolist(), history.loss.tolist()
     ([2.0], [2.5, 0.5])
     """
-    theta, X, y = validation.problem(objective, theta_init, X, y)
-    theta = array_namespace(theta).asarray(theta, copy=True)
-    schedule = _schedule(learning_rate)
+    X, y, theta, schedule = _checked(X, y, theta_init, objective, batches, learning_rate)
     n_epochs = validation.count("n_epochs", n_epochs, minimum=0)
     tol = 0.0 if tol is None else validation.non_negative("tol", tol)
     if record_every is not None:
         record_every = validation.count("record_every", record_every)
-    validation.sampler(batches)
     n = X.shape[0]
     epochs = islice(_drawn(batches.epochs(n, np.random.default_rng(rng))), n_epochs)
     step = samples_seen = 0
@@ -223,10 +217,14 @@ def _progress(epochs, n_epochs, show):
     return tqdm(epochs, total=n_epochs, unit="epoch")
 
 
-def _schedule(learning_rate):
+def _checked(X, y, theta_init, objective, batches, learning_rate):
+    """What `updates` and `descend` check at the door; the start is copied, to be safe to keep."""
+    theta, X, y = validation.problem(objective, theta_init, X, y)
+    theta = array_namespace(theta).asarray(theta, copy=True)
     schedule = as_schedule(learning_rate)
     rate_at(schedule, 0)
-    return schedule
+    validation.sampler(batches)
+    return X, y, theta, schedule
 
 
 def batch_gradient_descent(

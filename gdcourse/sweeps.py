@@ -35,9 +35,9 @@ def choose(X, y, theta, objective, epoch):
 
 def compiled(X, y, theta, objective, epoch, rates):
     """θ after all batches of `epoch`, in one compiled loop over its order."""
-    order = np.arange(epoch.bounds[-1]) if epoch.order is None else epoch.order
-    used = order[epoch.bounds[0] : epoch.bounds[-1]]
-    if used.min() < -len(X) or used.max() >= len(X):  # machine code would read beyond the array
+    first, last = epoch.bounds[0], epoch.bounds[-1]
+    order = np.arange(first, last) if epoch.order is None else epoch.order[first:last]
+    if order.min() < -len(X) or order.max() >= len(X):  # machine code would read beyond the array
         raise IndexError(f"a batch holds a row that is none of the {len(X)} of X")
     theta = np.array(theta, order="C")
     loop = _softmax_loop if isinstance(objective, SoftmaxRegression) else _scalar_loop
@@ -46,7 +46,7 @@ def compiled(X, y, theta, objective, epoch, rates):
         np.asarray(y),
         theta,
         order,
-        epoch.bounds,
+        epoch.bounds - first,
         rates.astype(theta.dtype),
         theta.dtype.type(objective.l2),
         isinstance(objective, LogisticRegression),
