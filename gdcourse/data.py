@@ -7,7 +7,7 @@ import numpy as np
 from gdcourse import validation
 from gdcourse.backend import asarray, rows
 
-__all__ = ["breast_cancer", "diabetes", "digits", "linear_problem", "split", "wine"]
+__all__ = ["breast_cancer", "china", "diabetes", "digits", "linear_problem", "split", "wine"]
 
 
 class LinearProblem(NamedTuple):
@@ -121,6 +121,32 @@ def wine(*, standardise=True, xp=np):
     return xp.asarray(_with_ones(_standardise(X)) if standardise else X), xp.asarray(y)
 
 
+def china(*, standardise=True, xp=np):
+    """A photograph of a temple: the green of each pixel, and the colours of those around it.
+
+    Each of the 425 × 638 pixels that are not on the edge is a row. The rows lie as the picture
+    is read, line by line, so neighbouring rows are much alike. Decoding the picture needs Pillow.
+
+    Returns
+    -------
+    X : (271150, 24) array
+        Red, green and blue of the 8 pixels around, from the upper left to the lower right,
+        from 0 to 1.
+    y : (271150,) array
+        The green of the pixel itself.
+        With `standardise`, features and target have mean 0 and variance 1, so no intercept is
+        needed; XᵀX/n then has a condition number of about 37,000.
+    """
+    picture = _sklearn_datasets().load_sample_image("china.jpg") / 255
+    windows = np.lib.stride_tricks.sliding_window_view(picture, (3, 3), axis=(0, 1))
+    pixels = np.moveaxis(windows, 2, -1).reshape(-1, 9, 3)
+    X = np.delete(pixels, 4, axis=1).reshape(-1, 24)
+    y = pixels[:, 4, 1]
+    if standardise:
+        X, y = _standardise(X), _standardise(y)
+    return xp.asarray(X), xp.asarray(y)
+
+
 def split(X, y, *sizes, rng=None):
     """Disjoint random parts of the rows, such as training, validation and test.
 
@@ -153,14 +179,18 @@ def split(X, y, *sizes, rng=None):
 
 
 def _load(name, **options):
+    bunch = getattr(_sklearn_datasets(), name)(**options)
+    return bunch.data, bunch.target.astype(float)
+
+
+def _sklearn_datasets():
     try:
         from sklearn import datasets
     except ImportError as error:
         raise ImportError(
             "the real data come with scikit-learn: `pip install scikit-learn`"
         ) from error
-    bunch = getattr(datasets, name)(**options)
-    return bunch.data, bunch.target.astype(float)
+    return datasets
 
 
 def _standardise(values):

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from sklearn import datasets
 
 import gdcourse as gd
 from gdcourse import data
@@ -63,6 +64,26 @@ def test_standardised_features_have_mean_zero_and_variance_one(load):
 def test_grey_values_run_from_0_to_1():
     X, _ = data.digits()
     assert (X.min(), X.max()) == (0, 1)
+
+
+def test_the_photograph_gives_each_pixel_its_eight_neighbours():
+    """Against the picture itself, at its corners, its centre and a hundred random pixels."""
+    picture = datasets.load_sample_image("china.jpg") / 255
+    X, y = data.china(standardise=False)
+    height, width = picture.shape[0] - 2, picture.shape[1] - 2
+    assert X.shape == (height * width, 24) == (271_150, 24)
+    for row in [0, width - 1, *np.random.default_rng(0).integers(len(X), size=100), len(X) - 1]:
+        i, j = divmod(row, width)
+        window = picture[i : i + 3, j : j + 3].reshape(9, 3)
+        np.testing.assert_array_equal(X[row], np.delete(window, 4, axis=0).ravel())
+        assert y[row] == window[4, 1]
+
+
+def test_the_standardised_photograph_is_as_documented():
+    X, y = data.china()
+    np.testing.assert_allclose(X.mean(axis=0), 0, atol=1e-10)
+    np.testing.assert_allclose([*X.var(axis=0), y.var()], 1)
+    assert np.linalg.cond(X.T @ X / len(X)) == pytest.approx(37_000, rel=0.05)
 
 
 def test_the_condition_number_of_diabetes_is_what_the_chapter_says():
