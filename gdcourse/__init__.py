@@ -7,6 +7,9 @@ any arrays of the Python array API standard; the arrays that come in decide.
 from gdcourse import schedules
 from gdcourse.accounting import (
     accumulate_gradient,
+    allreduce_seconds,
+    balanced_workers,
+    data_parallel_step,
     iterations_per_epoch,
     training_counts,
     training_memory,
@@ -20,6 +23,7 @@ from gdcourse.descent import (
     updates,
 )
 from gdcourse.history import History, Run
+from gdcourse.momentum import momentum_updates
 from gdcourse.noise import (
     batch_gradient_variance,
     estimate_noise_scale,
@@ -75,6 +79,9 @@ __all__ = [
     "Stratified",
     "WithReplacement",
     "accumulate_gradient",
+    "allreduce_seconds",
+    "balanced_workers",
+    "data_parallel_step",
     "batch_gradient_descent",
     "batch_gradient_variance",
     "compress",
@@ -83,6 +90,7 @@ __all__ = [
     "gradient_variance",
     "iterations_per_epoch",
     "minibatch_gradient_descent",
+    "momentum_updates",
     "namespace",
     "noise_floor",
     "noise_scale",

@@ -1,6 +1,7 @@
-"""Counting: epochs, iterations and samples; the memory of a training step; accumulation."""
+"""Counting: epochs and samples, the memory of a step, accumulation, what workers have to say."""
 
 import itertools
+import math
 from typing import NamedTuple
 
 from gdcourse import validation
@@ -8,6 +9,9 @@ from gdcourse.objectives import weighted_mean
 
 __all__ = [
     "accumulate_gradient",
+    "allreduce_seconds",
+    "balanced_workers",
+    "data_parallel_step",
     "iterations_per_epoch",
     "training_counts",
     "training_memory",
@@ -33,6 +37,18 @@ class TrainingMemory(NamedTuple):
     @property
     def total(self):
         """The sum, in bytes."""
+        return sum(self)
+
+
+class ParallelStep(NamedTuple):
+    """Seconds of a data-parallel step, by what they are spent on."""
+
+    compute: float
+    communication: float
+
+    @property
+    def total(self):
+        """The sum, in seconds: nothing overlaps."""
         return sum(self)
 
 
@@ -156,3 +172,158 @@ def training_memory(
         activations=size * activations * batch_size,
         optimizer=size * states * n_parameters,
     )
+
+
+MESSAGES = {  # of P workers, one after another: how many, and how many times the array in all
+    "ring": lambda p: (2 * (p - 1), 2 * (p - 1) / p),
+    "tree": lambda p: (2 * math.log2(p), 2 * (p - 1) / p),
+    "star": lambda p: (2 if p > 1 else 0, 2 * (p - 1)),
+}
+
+
+def allreduce_seconds(n_bytes, n_workers, bandwidth, latency, *, method="ring"):
+    """Seconds until each of P workers holds the sum of an array that each of them has.
+
+    A message of m bytes takes latency + m/bandwidth. The methods differ in how many messages
+    have to wait for one another, and in what goes through the busiest link:
+
+    - ``"ring"``: everybody passes pieces of 1/P to one neighbour, 2(P−1) latencies and
+      2(P−1)/P times the array. No method moves less.
+    - ``"tree"``: recursive halving, then doubling, the same volume with 2 log₂P latencies;
+      exact for powers of two.
+    - ``"star"``: one worker receives the arrays of the others and sends the sum to each,
+      2 latencies (those of the others overlap) and 2(P−1) times the array.
+
+    The additions themselves are left out.
+
+    Parameters
+    ----------
+    n_bytes : float
+        Size of the array.
+    n_workers : float
+        P, 1 or more.
+    bandwidth : float
+        Bytes a second, of each worker's link.
+    latency : float
+        Seconds that a message takes however short it is.
+    method : str
+
+    Returns
+    -------
+    float
+
+    References
+    ----------
+    P. Patarasuk and X. Yuan (2009), doi:10.1016/j.jpdc.2008.09.002 (ring).
+    R. Thakur, R. Rabenseifner and W. Gropp (2005), doi:10.1177/1094342005051521 (halving and
+    doubling).
+
+    Examples
+    --------
+    >>> allreduce_seconds(4e6, 4, bandwidth=1e9, latency=1e-3)
+    0.012
+    """
+    n_bytes = validation.non_negative("n_bytes", n_bytes)
+    n_workers = _workers(n_workers)
+    bandwidth = validation.positive("bandwidth", bandwidth)
+    latency = validation.non_negative("latency", latency)
+    if method not in MESSAGES:
+        raise ValueError(f"method must be one of {', '.join(MESSAGES)}, got {method!r}")
+    messages, arrays = MESSAGES[method](n_workers)
+    return messages * latency + arrays * n_bytes / bandwidth
+
+
+def data_parallel_step(
+    n_workers,
+    *,
+    batch_size,
+    seconds_per_sample,
+    n_bytes,
+    bandwidth,
+    latency,
+    method="ring",
+    local_steps=1,
+):
+    """A step of P workers: each computes on b/P rows, then they average their gradients.
+
+    Parameters
+    ----------
+    n_workers : float
+        P, 1 or more.
+    batch_size : float
+        Rows of all workers together. Held fixed while P grows, this is *strong* scaling; with
+        P times the rows of a worker it is *weak* scaling.
+    seconds_per_sample : float
+        Time of one worker for the gradient of one row.
+    n_bytes, bandwidth, latency, method
+        As in `allreduce_seconds`.
+    local_steps : int
+        Steps that a worker makes by itself between two averages ("local SGD"): the average
+        is then paid once in so many steps.
+
+    Returns
+    -------
+    ParallelStep
+        ``.compute``, ``.communication`` and ``.total``, in seconds a step.
+
+    Examples
+    --------
+    >>> data_parallel_step(
+    ...     4, batch_size=400, seconds_per_sample=1e-3, n_bytes=4e6, bandwidth=1e9, latency=1e-3
+    ... )
+    ParallelStep(compute=0.1, communication=0.012)
+    """
+    n_workers = _workers(n_workers)
+    batch_size = validation.positive("batch_size", batch_size)
+    seconds_per_sample = validation.positive("seconds_per_sample", seconds_per_sample)
+    local_steps = validation.count("local_steps", local_steps)
+    seconds = allreduce_seconds(n_bytes, n_workers, bandwidth, latency, method=method)
+    return ParallelStep(batch_size / n_workers * seconds_per_sample, seconds / local_steps)
+
+
+def balanced_workers(compute_seconds, n_bytes, bandwidth, latency, *, method="ring"):
+    """The number of workers at which a fixed batch costs as much to talk about as to compute.
+
+    It solves compute_seconds/P = allreduce_seconds(n_bytes, P, ...): with fewer workers most of
+    a step is computing, with more it is communication.
+
+    Parameters
+    ----------
+    compute_seconds : float
+        Time of one worker for the whole batch.
+    n_bytes, bandwidth, latency, method
+        As in `allreduce_seconds`.
+
+    Returns
+    -------
+    float
+        P, more than 1 and seldom whole; infinite where communication is free.
+
+    Examples
+    --------
+    >>> n_workers = balanced_workers(0.4, n_bytes=0, bandwidth=1e9, latency=1e-3)
+    >>> round(n_workers * (n_workers - 1), 9)  # 0.4/P = 2(P - 1)·0.001
+    200.0
+    """
+    compute_seconds = validation.positive("compute_seconds", compute_seconds)
+
+    def talking(n_workers):
+        return allreduce_seconds(n_bytes, n_workers, bandwidth, latency, method=method)
+
+    if talking(2.0) == 0:
+        return math.inf
+    low, high = 1.0, 2.0
+    while compute_seconds / high > talking(high):
+        low, high = high, 2 * high
+    while low < (middle := (low + high) / 2) < high:
+        if compute_seconds / middle > talking(middle):
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _workers(n_workers):
+    if validation.positive("n_workers", n_workers) < 1:
+        raise ValueError(f"n_workers must be 1 or more, got {n_workers}")
+    return n_workers

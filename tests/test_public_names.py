@@ -15,6 +15,10 @@ SIGNATURES = {
         "X, y, theta_init, *, objective=LeastSquares(), batches, learning_rate, n_epochs, "
         "rng=None, tol=None, record_every=None, progress=False"
     ),
+    "momentum_updates": (
+        "X, y, theta_init, *, objective=LeastSquares(), batches, learning_rate, momentum, "
+        "nesterov=False, rng=None"
+    ),
     "batch_gradient_descent": (
         "X, y, theta_init, learning_rate=0.01, n_epochs=100, tol=1e-6, *, "
         "objective=LeastSquares(), record_every=None, progress=False"
@@ -61,6 +65,12 @@ SIGNATURES = {
     "iterations_per_epoch": "n_samples, batch_size, drop_last=False",
     "training_counts": "n_samples, batch_size, n_epochs, drop_last=False",
     "accumulate_gradient": "objective, theta, micro_batches",
+    "allreduce_seconds": 'n_bytes, n_workers, bandwidth, latency, *, method="ring"',
+    "balanced_workers": 'compute_seconds, n_bytes, bandwidth, latency, *, method="ring"',
+    "data_parallel_step": (
+        "n_workers, *, batch_size, seconds_per_sample, n_bytes, bandwidth, latency, "
+        'method="ring", local_steps=1'
+    ),
     "training_memory": (
         "n_parameters, activations_per_sample, batch_size, *, bytes_per_value=4, optimizer_states=0"
     ),

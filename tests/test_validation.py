@@ -32,6 +32,11 @@ def updates(**changes):
     return gd.updates(**(good | changes))
 
 
+def momentum_updates(**changes):
+    good = {"batches": gd.Shuffled(2), "learning_rate": 0.1, "momentum": 0.9}
+    return gd.momentum_updates(X, Y, THETA, **(good | changes))
+
+
 def noise(function, **changes):
     good = {"objective": gd.LeastSquares(), "theta": THETA, "X": X, "y": Y}
     return function(**(good | changes))
@@ -39,6 +44,11 @@ def noise(function, **changes):
 
 def estimate(**changes):
     return noise(gd.estimate_noise_scale, **({"batch_sizes": (1, 2), "n_batches": 3} | changes))
+
+
+def parallel(**changes):
+    good = {"n_workers": 2, "batch_size": 8, "seconds_per_sample": 1e-3, "n_bytes": 8}
+    return gd.data_parallel_step(**(good | {"bandwidth": 1e9, "latency": 0} | changes))
 
 
 def epochs(scheme, n_samples=6):
@@ -116,6 +126,14 @@ BAD_CALLS = {
         (lambda: updates(learning_rate=0), ValueError, r"learning_rate must be positive"),
         (lambda: updates(learning_rate=lambda t: NAN), ValueError, r"gives nan at step 0"),
         (lambda: updates(objective=gd.MLP((3, 2))), ValueError, r"X must have 3 columns .*got 2"),
+    ],
+    "momentum_updates": [
+        (lambda: momentum_updates(momentum=1), ValueError, r"momentum must be less than 1.*1.0"),
+        (lambda: momentum_updates(momentum=-0.1), ValueError, r"momentum must be zero or more"),
+        (lambda: momentum_updates(momentum=NAN), ValueError, r"momentum must be zero or more"),
+        (lambda: momentum_updates(momentum="0.9"), TypeError, r"momentum must be a number"),
+        (lambda: momentum_updates(learning_rate=0), ValueError, r"learning_rate must be positive"),
+        (lambda: momentum_updates(batches=2), TypeError, r"batches must be a sampling scheme"),
     ],
     "batch_gradient_descent": [
         (lambda: gd.batch_gradient_descent(X, Y[:3], THETA), ValueError, r"y must have shape"),
@@ -352,6 +370,28 @@ BAD_CALLS = {
             ValueError,
             r"theta must have shape \(2,\)",
         ),
+    ],
+    "allreduce_seconds": [
+        (lambda: gd.allreduce_seconds(-1, 2, 1e9, 0), ValueError, r"n_bytes must be zero or more"),
+        (lambda: gd.allreduce_seconds(1, 0.5, 1e9, 0), ValueError, r"n_workers must be 1 or more"),
+        (lambda: gd.allreduce_seconds(1, 2, 0, 0), ValueError, r"bandwidth must be positive"),
+        (lambda: gd.allreduce_seconds(1, 2, 1e9, -1), ValueError, r"latency must be zero or more"),
+        (
+            lambda: gd.allreduce_seconds(1, 2, 1e9, 0, method="bus"),
+            ValueError,
+            r"method must be one of ring, tree, star, got 'bus'",
+        ),
+    ],
+    "balanced_workers": [
+        (lambda: gd.balanced_workers(0, 1, 1, 1), ValueError, r"compute_seconds must be positive"),
+        (lambda: gd.balanced_workers(1, 1, -1, 1), ValueError, r"bandwidth must be positive"),
+    ],
+    "data_parallel_step": [
+        (lambda: parallel(n_workers=0.9), ValueError, r"n_workers must be 1 or more, got 0.9"),
+        (lambda: parallel(batch_size=0), ValueError, r"batch_size must be positive"),
+        (lambda: parallel(seconds_per_sample=NAN), ValueError, r"seconds_per_sample must be"),
+        (lambda: parallel(local_steps=0), ValueError, r"local_steps must be at least 1, got 0"),
+        (lambda: parallel(method=None), ValueError, r"method must be one of ring, tree, star"),
     ],
     "training_memory": [
         (lambda: gd.training_memory(0, 1, 1), ValueError, r"n_parameters must be at least 1"),
