@@ -57,7 +57,7 @@ def updates(X, y, theta_init, *, objective=LeastSquares(), batches, learning_rat
     >>> [(step, seen, theta.tolist()) for step, seen, theta in islice(path, 3)]
     [(0, 0, [0.0]), (1, 2, [1.0]), (2, 4, [1.5])]
     """
-    X, y, theta, schedule = _checked(X, y, theta_init, objective, batches, learning_rate)
+    X, y, theta, schedule = checked(X, y, theta_init, objective, batches, learning_rate)
     epochs = batches.epochs(X.shape[0], np.random.default_rng(rng))
     return _updates(X, y, theta, objective, epochs, schedule)
 
@@ -140,7 +140,7 @@ def descend(
     >>> theta.tolist(), history.loss.tolist()
     ([2.0], [2.5, 0.5])
     """
-    X, y, theta, schedule = _checked(X, y, theta_init, objective, batches, learning_rate)
+    X, y, theta, schedule = checked(X, y, theta_init, objective, batches, learning_rate)
     n_epochs = validation.count("n_epochs", n_epochs, minimum=0)
     tol = 0.0 if tol is None else validation.non_negative("tol", tol)
     if record_every is not None:
@@ -217,8 +217,8 @@ def _progress(epochs, n_epochs, show):
     return tqdm(epochs, total=n_epochs, unit="epoch")
 
 
-def _checked(X, y, theta_init, objective, batches, learning_rate):
-    """What `updates` and `descend` check at the door; the start is copied, to be safe to keep."""
+def checked(X, y, theta_init, objective, batches, learning_rate):
+    """What every descent checks at the door; the start is copied, to be safe to keep."""
     theta, X, y = validation.problem(objective, theta_init, X, y)
     theta = array_namespace(theta).asarray(theta, copy=True)
     schedule = as_schedule(learning_rate)
