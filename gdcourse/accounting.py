@@ -281,23 +281,27 @@ def data_parallel_step(
     return ParallelStep(batch_size / n_workers * seconds_per_sample, seconds / local_steps)
 
 
-def balanced_workers(compute_seconds, n_bytes, bandwidth, latency, *, method="ring"):
-    """The number of workers at which a fixed batch costs as much to talk about as to compute.
+def balanced_workers(
+    compute_seconds, n_bytes, bandwidth, latency, *, method="ring", scaling="strong"
+):
+    """The number of workers from which a step is more communication than computing.
 
-    It solves compute_seconds/P = allreduce_seconds(n_bytes, P, ...): with fewer workers most of
-    a step is computing, with more it is communication.
+    It solves compute_seconds/P = allreduce_seconds(n_bytes, P, ...), for one batch cut into P
+    parts; or compute_seconds = allreduce_seconds(n_bytes, P, ...), for a batch on each worker.
 
     Parameters
     ----------
     compute_seconds : float
-        Time of one worker for the whole batch.
+        Time of one worker for the whole batch, or with ``scaling="weak"`` for its own rows.
     n_bytes, bandwidth, latency, method
         As in `allreduce_seconds`.
+    scaling : str
+        ``"strong"`` for a batch of a fixed size, ``"weak"`` for one of a fixed size a worker.
 
     Returns
     -------
     float
-        P, more than 1 and seldom whole; infinite where communication is free.
+        P, more than 1 and seldom whole; infinite where communication never takes so long.
 
     Examples
     --------
@@ -306,20 +310,20 @@ def balanced_workers(compute_seconds, n_bytes, bandwidth, latency, *, method="ri
     200.0
     """
     compute_seconds = validation.positive("compute_seconds", compute_seconds)
+    if scaling not in ("strong", "weak"):
+        raise ValueError(f"scaling must be 'strong' or 'weak', got {scaling!r}")
 
-    def talking(n_workers):
-        return allreduce_seconds(n_bytes, n_workers, bandwidth, latency, method=method)
+    def computes_longer(n_workers):
+        share = compute_seconds / n_workers if scaling == "strong" else compute_seconds
+        return share > allreduce_seconds(n_bytes, n_workers, bandwidth, latency, method=method)
 
-    if talking(2.0) == 0:
-        return math.inf
     low, high = 1.0, 2.0
-    while compute_seconds / high > talking(high):
+    while computes_longer(high):
         low, high = high, 2 * high
+        if high > 1e300:
+            return math.inf
     while low < (middle := (low + high) / 2) < high:
-        if compute_seconds / middle > talking(middle):
-            low = middle
-        else:
-            high = middle
+        low, high = (middle, high) if computes_longer(middle) else (low, middle)
     return high
 
 

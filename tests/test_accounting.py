@@ -157,15 +157,25 @@ def test_one_worker_has_nobody_to_talk_to():
     st.floats(1e3, 1e12),
     st.floats(1e-9, 10),
     st.sampled_from(["ring", "tree", "star"]),
+    st.sampled_from(["strong", "weak"]),
 )
-def test_at_the_balance_a_step_is_half_computing(seconds, size, bandwidth, latency, method):
-    link = {"n_bytes": size, "bandwidth": bandwidth, "latency": latency, "method": method}
-    balance = gd.balanced_workers(seconds, **link)
-    step = gd.data_parallel_step(balance, batch_size=seconds, seconds_per_sample=1.0, **link)
+def test_at_the_balance_a_step_is_half_computing(seconds, size, speed, latency, method, scaling):
+    link = {"n_bytes": size, "bandwidth": speed, "latency": latency, "method": method}
+    balance = gd.balanced_workers(seconds, **link, scaling=scaling)
+    if balance == np.inf:  # a tree of so many workers is never so deep
+        assert (method, scaling) == ("tree", "weak")
+        assert gd.allreduce_seconds(n_workers=1e300, **link) < seconds
+        return
+    rows = seconds * (balance if scaling == "weak" else 1)
+    step = gd.data_parallel_step(balance, batch_size=rows, seconds_per_sample=1.0, **link)
+    assert step.total == step.compute + step.communication
+    if method == "star" and seconds < 2 * latency:  # even two workers talk for longer
+        assert balance == pytest.approx(1)
+        assert step.communication > step.compute
+        return
     # Just above one worker the balance is known to a rounding error of 1, not of P - 1.
     tolerance = 1e-9 + 1e-15 / (balance - 1)
     assert step.compute == pytest.approx(step.communication, rel=tolerance)
-    assert step.total == step.compute + step.communication
 
 
 def test_the_balance_of_a_ring_solves_its_quadratic_equation():
@@ -175,6 +185,7 @@ def test_the_balance_of_a_ring_solves_its_quadratic_equation():
     assert balance == pytest.approx(max(roots), rel=1e-12)
     assert gd.balanced_workers(seconds, volume, 1.0, 0.0) == pytest.approx(1 + seconds / 0.04)
     assert gd.balanced_workers(seconds, 0.0, 1.0, 0.0) == np.inf
+    assert gd.balanced_workers(seconds, volume, 1.0, 0.0, scaling="weak") == np.inf
 
 
 def test_local_steps_pay_for_an_average_once():

@@ -66,7 +66,9 @@ SIGNATURES = {
     "training_counts": "n_samples, batch_size, n_epochs, drop_last=False",
     "accumulate_gradient": "objective, theta, micro_batches",
     "allreduce_seconds": 'n_bytes, n_workers, bandwidth, latency, *, method="ring"',
-    "balanced_workers": 'compute_seconds, n_bytes, bandwidth, latency, *, method="ring"',
+    "balanced_workers": (
+        'compute_seconds, n_bytes, bandwidth, latency, *, method="ring", scaling="strong"'
+    ),
     "data_parallel_step": (
         "n_workers, *, batch_size, seconds_per_sample, n_bytes, bandwidth, latency, "
         'method="ring", local_steps=1'

@@ -385,6 +385,11 @@ BAD_CALLS = {
     "balanced_workers": [
         (lambda: gd.balanced_workers(0, 1, 1, 1), ValueError, r"compute_seconds must be positive"),
         (lambda: gd.balanced_workers(1, 1, -1, 1), ValueError, r"bandwidth must be positive"),
+        (
+            lambda: gd.balanced_workers(1, 1, 1, 1, scaling="fixed"),
+            ValueError,
+            r"scaling must be 'strong' or 'weak', got 'fixed'",
+        ),
     ],
     "data_parallel_step": [
         (lambda: parallel(n_workers=0.9), ValueError, r"n_workers must be 1 or more, got 0.9"),
