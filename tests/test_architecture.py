@@ -19,7 +19,7 @@ FLOORS = [
     ["objectives", "sampling"],
     ["sweeps"],
     ["descent"],
-    ["noise", "accounting", "data", "momentum", "figures", "teaching", "results"],
+    ["noise", "accounting", "measuring", "data", "momentum", "figures", "teaching", "results"],
     ["explorer"],
     ["__init__"],
 ]
