@@ -15,7 +15,7 @@ from itertools import islice
 import numpy as np
 
 from gdcourse import schedules, validation
-from gdcourse.accounting import training_memory
+from gdcourse.accounting import balanced_workers, data_parallel_step, training_memory
 from gdcourse.backend import to_host
 from gdcourse.descent import updates
 from gdcourse.figures import COLOURS
@@ -27,6 +27,7 @@ __all__ = [
     "axis_toggle",
     "memory_calculator",
     "noise_ball",
+    "scaling_calculator",
     "three_estimators",
     "your_update",
 ]
@@ -365,8 +366,7 @@ class _Descent:
         x, y = self.at(self.minimiser)
         star = f'<text class="gd-star" x="{x:.1f}" y="{y + 6:.1f}">★</text>'
         inside = (
-            f'<clipPath id="gd-{name}-frame"><rect x="{left}" y="{top}" width="{width}" '
-            f'height="{height}"/></clipPath><g clip-path="url(#gd-{name}-frame)" fill="none">'
+            f"{_clipped(name, FRAME)}"
             f'<g class="gd-levels" stroke="#999" stroke-width=".8">{rings}</g>'
             f'<g stroke-width="1.6" stroke-linejoin="round">{"".join(marks)}</g></g>{star}'
         )
@@ -593,6 +593,135 @@ def memory_calculator(
     return _figure(name, _svg(345, label, svg), ["memory and time", "value"], rows, payload)
 
 
+SHARES = {"computing": "#0072B2", "communication": "#D55E00", "step": "currentColor"}
+SCALING = {"strong": "one batch, cut into P parts", "weak": "a batch of its own for each worker"}
+
+
+def scaling_calculator(
+    *,
+    n_workers=64,
+    n_parameters=1e8,
+    bytes_per_value=4,
+    batch_size=4096,
+    seconds_per_sample=1e-3,
+    bandwidth=1e9,
+    latency=1e-5,
+    local_steps=1,
+    method="ring",
+    scaling="strong",
+    name="scaling-calculator",
+):
+    """What a step of P workers spends on computing and on communication: `data_parallel_step`.
+
+    Parameters
+    ----------
+    n_workers : int
+    n_parameters, bytes_per_value
+        Their product is the size of a gradient.
+    batch_size : int
+        Rows of all workers together, or with ``scaling="weak"`` of each of them.
+    seconds_per_sample, bandwidth, latency, local_steps, method
+        As in `data_parallel_step`.
+    scaling : str
+        As in `balanced_workers`.
+    name : str
+
+    Returns
+    -------
+    Explorer
+    """
+    given = {
+        "n_workers": validation.count("n_workers", n_workers),
+        "n_parameters": validation.count("n_parameters", round(n_parameters)),
+        "bytes": validation.count("bytes_per_value", bytes_per_value),
+        "batch_size": validation.count("batch_size", batch_size),
+        "sample": validation.positive("seconds_per_sample", seconds_per_sample),
+        "bandwidth": validation.positive("bandwidth", bandwidth),
+        "latency": validation.positive("latency", latency),
+        "local_steps": validation.count("local_steps", local_steps),
+        "method": method,
+        "scaling": scaling,
+    }
+    values = {
+        "n_workers": [2**k for k in range(21)],
+        "n_parameters": _rates(1e2, 1e12, given["n_parameters"], 5),
+        "bytes": [1, 2, 4, 8],
+        "batch_size": [2**k for k in range(25)],
+        "sample": _rates(1e-8, 1e3, given["sample"], 5),
+        "bandwidth": _rates(1e5, 1e12, given["bandwidth"], 5),
+        "latency": _rates(1e-7, 1, given["latency"], 5),
+        "local_steps": [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000],
+        "method": ["ring", "tree", "star"],
+        "scaling": list(SCALING),
+    }
+    link = {"n_bytes": given["n_parameters"] * given["bytes"], "method": method}
+    link |= {"bandwidth": given["bandwidth"], "latency": given["latency"]}
+    seconds = given["batch_size"] * given["sample"]
+    balance = balanced_workers(seconds * local_steps, **link, scaling=scaling)
+
+    def step(p):
+        rows = given["batch_size"] * (p if scaling == "weak" else 1)
+        work = {"batch_size": rows, "seconds_per_sample": given["sample"]}
+        return data_parallel_step(p, **work, **link, local_steps=local_steps)
+
+    frame = {"left": 52, "top": 26, "width": 378, "height": 274}
+    span, rises = [0, 6], [-6, 4]
+    payload = {
+        "kind": "scaling",
+        "box": frame,
+        "span": span,
+        "rise": rises,
+        "controls": {key: _among(values[key], value) for key, value in given.items()},
+    }
+    counts = [10 ** (k / 10) for k in range(61)]
+    steps = [step(p) for p in counts]
+    curves = [[getattr(s, part) for s in steps] for part in ("compute", "communication", "total")]
+    styles = ('stroke-width="2"', 'stroke-width="2"', 'stroke-width="7" stroke-opacity=".3"')
+    lines = "".join(
+        f'<polyline points="{_log_points(counts, curve, frame, span, rises)}" stroke="{colour}" '
+        f"{style}/>"
+        for curve, colour, style in zip(curves, SHARES.values(), styles, strict=True)
+    )
+    now = step(n_workers)
+    spot = _log_points([n_workers], [now.total], frame, span, rises).split(",")
+    most = 1e9  # workers: the figure ends long before
+    edge = _log_at(min(balance, most), span, frame["left"], frame["width"])
+    svg = (
+        _legend(list(SHARES.items()), frame["left"])
+        + _axes(
+            frame,
+            _log_ticks(span, frame["left"], frame["width"]),
+            _log_ticks(rises, frame["top"] + frame["height"], -frame["height"]),
+            "workers P",
+            "seconds a step",
+        )
+        + _clipped(name, frame)
+        + f'{lines}<path class="gd-theory" d="M{edge:.1f} {frame["top"]}v{frame["height"]}"/>'
+        f'<circle cx="{spot[0]}" cy="{spot[1]}" r="5" fill="currentColor"/></g>'
+    )
+    label = (
+        "Seconds of a step against the number of workers, both logarithmic: computing, "
+        "communication and their sum. A dashed line stands where the first two are equal."
+    )
+    speed_up = (n_workers if scaling == "weak" else 1) * seconds / now.total
+    rows = [
+        ("computing", [_unit(now.compute, "s")], SHARES["computing"]),
+        ("communication", [_unit(now.communication, "s")], SHARES["communication"]),
+        ("step", [_unit(now.total, "s")], SHARES["step"]),
+        ("communication's share of the step", [_percent(now.communication / now.total)], None),
+        ("rows a second", [_number(speed_up / given["sample"])], None),
+        ("times as fast as one worker", [_number(speed_up)], None),
+        ("share of the perfect speed-up", [_percent(speed_up / n_workers)], None),
+        (
+            "more communication than computing from P =",
+            [_number(balance) if balance < most else "none up to 10⁹"],
+            None,
+        ),
+    ]
+    head = [f"with {n_workers:,} workers", "value"]
+    return _figure(name, _svg(345, label, svg), head, rows, payload)
+
+
 # Numbers, axes and the frame around a figure: explorer.js has the same, function by function
 
 
@@ -628,11 +757,20 @@ def _unit(value, unit):
     return f"{_number(value / size)} {name}"
 
 
+def _percent(share):
+    return f"{_number(float(f'{100 * share:.2g}'))} %"
+
+
 def _rates(low, high, value, per_decade=10):
     """Values even on a log scale, of two digits, and `value` among them."""
     first, last = (round(per_decade * np.log10(end)) for end in (low, high))
     grid = {float(f"{10 ** (k / per_decade):.2g}") for k in range(first, last + 1)}
     return sorted({*grid, float(value)})
+
+
+def _among(values, chosen):
+    """What a control offers, and where it stands at first."""
+    return {"values": values if chosen in values else sorted([*values, chosen]), "value": chosen}
 
 
 def _ticks(low, high):
@@ -702,6 +840,16 @@ def _axes(frame, across, up, x_label, y_label):
         f'y="{bottom + 34}">{x_label}</text>'
         f'<text text-anchor="middle" transform="translate(12 {middle:.0f}) rotate(-90)">'
         f"{y_label}</text></g>"
+    )
+
+
+def _clipped(name, frame):
+    """Open a group of which only what lies in the frame is seen."""
+    left, top, width, height = (frame[key] for key in ("left", "top", "width", "height"))
+    return (
+        f'<clipPath id="gd-{name}-frame"><rect x="{left}" y="{top}" width="{width}" '
+        f'height="{height}"/></clipPath>'
+        f'<g clip-path="url(#gd-{name}-frame)" fill="none">'
     )
 
 

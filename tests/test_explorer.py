@@ -34,6 +34,7 @@ FIGURES = {
     "your-update": lambda: explorer.your_update(X, Y, START, n_steps=9),
     "axis-toggle": toggle,
     "memory-calculator": explorer.memory_calculator,
+    "scaling-calculator": explorer.scaling_calculator,
 }
 
 
@@ -131,6 +132,31 @@ def test_the_calculator_quotes_the_training_memory():
     assert shown[5:] == ["2 ms", "1.6·10⁴", "80 %"]
 
 
+@pytest.mark.parametrize(("scaling", "batch_size"), [("strong", 4000), ("weak", 500)])
+def test_the_scaling_calculator_quotes_the_data_parallel_step(scaling, batch_size):
+    link = {"bandwidth": 1e8, "latency": 1e-3, "method": "star"}
+    figure = explorer.scaling_calculator(
+        n_workers=8, n_parameters=1e6, batch_size=batch_size, scaling=scaling, **link
+    )
+    step = gd.data_parallel_step(8, batch_size=4000, seconds_per_sample=1e-3, n_bytes=4e6, **link)
+    balance = gd.balanced_workers(batch_size * 1e-3, 4e6, **link, scaling=scaling)
+    shown = [cell for (cell,) in cells(figure)]
+    assert shown[:2] == [f"{1000 * seconds:.4g} ms" for seconds in step]
+    assert shown[2] == f"{step.total:.4g} s"
+    assert shown[3:] == [
+        f"{100 * step.communication / step.total:.2g} %",
+        f"{4000 / step.total:.4g}",
+        f"{4 / step.total:.4g}",
+        f"{50 / step.total:.2g} %",
+        f"{balance:.4g}",
+    ]
+
+
+def test_a_balance_that_nobody_reaches_is_not_a_number():
+    figure = explorer.scaling_calculator(scaling="weak", method="tree", bandwidth=1e12)
+    assert cells(figure)[-1] == ["none up to 10⁹"]
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -163,6 +189,20 @@ def test_what_does_not_fit_is_said(change, message):
     arguments = {"X": X, "y": Y, "start": START, "n_steps": 3} | change
     with pytest.raises(ValueError, match=re.escape(message)):
         explorer.three_estimators(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_workers": 0}, "n_workers must be at least 1"),
+        ({"bandwidth": 0}, "bandwidth must be positive"),
+        ({"method": "bus"}, "method must be one of ring, tree, star"),
+        ({"scaling": "both"}, "scaling must be 'strong' or 'weak'"),
+    ],
+)
+def test_a_scaling_that_does_not_fit_is_said(change, message):
+    with pytest.raises(ValueError, match=message):
+        explorer.scaling_calculator(**change)
 
 
 def test_the_package_itself_needs_no_matplotlib():

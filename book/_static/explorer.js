@@ -568,6 +568,88 @@ function memory(root, data) {
   return { controls, state, get bytes() { return held(); }, seconds };
 }
 
+// What workers compute and what they tell one another: gdcourse/accounting.py has these functions too
+
+const MESSAGES = {
+  ring: (p) => [2 * (p - 1), (2 * (p - 1)) / p],
+  tree: (p) => [2 * Math.log2(p), (2 * (p - 1)) / p],
+  star: (p) => [p > 1 ? 2 : 0, 2 * (p - 1)],
+};
+
+const MOST = 1e9; // workers: the figure ends long before
+
+function scaling(root, data) {
+  const { box, span, rise } = data;
+  const controls = new Controls(root, data.controls, changed);
+  const { state } = controls;
+  const lines = root.querySelectorAll("polyline");
+  controls.slider("n_workers", "Workers, P", count);
+  controls.choice("scaling", "Every step", ["one batch, cut into P parts", "a batch of its own for each worker"]);
+  controls.slider("batch_size", "Rows b of that batch", count);
+  controls.slider("sample", "Time of a row on one worker", (value) => unit(value, "s"));
+  controls.slider("n_parameters", "Parameters of the model", number);
+  controls.choice("bytes", "Bytes of a value", data.controls.bytes.values.map(String));
+  controls.slider("bandwidth", "Bandwidth of a worker's link", (value) => `${unit(value, "B")}/s`);
+  controls.slider("latency", "Latency of a message", (value) => unit(value, "s"));
+  controls.choice("method", "Who talks to whom", ["a ring", "a tree (halving and doubling)", "a star: all with one"]);
+  controls.slider("local_steps", "Local steps between two averages", count);
+  controls.buttons(["Reset", () => controls.reset()]);
+
+  /** Seconds of computing and of communication in a step of P workers. */
+  function step(p) {
+    const [messages, arrays] = MESSAGES[state.method](p);
+    const talk = messages * state.latency + (arrays * state.n_parameters * state.bytes) / state.bandwidth;
+    const work = (state.batch_size * state.sample) / (state.scaling === "weak" ? 1 : p);
+    return [work, talk / state.local_steps];
+  }
+
+  /** The P from which communication takes as long as computing, by halving an interval. */
+  function balance() {
+    const busy = (p) => { const [work, talk] = step(p); return work > talk; };
+    let [low, high] = [1, 2];
+    while (busy(high)) {
+      [low, high] = [high, 2 * high];
+      if (high > 1e300) return Infinity;
+    }
+    for (;;) {
+      const middle = (low + high) / 2;
+      if (!(low < middle && middle < high)) return high;
+      if (busy(middle)) low = middle;
+      else high = middle;
+    }
+  }
+
+  const percent = (share) => `${number(Number((100 * share).toPrecision(2)))} %`;
+
+  function changed() {
+    const p = state.n_workers;
+    const counts = Array.from({ length: 61 }, (_, k) => 10 ** (k / 10));
+    const steps = counts.map(step);
+    [(s) => s[0], (s) => s[1], (s) => s[0] + s[1]].forEach((part, i) => {
+      set(lines[i], { points: logPoints(counts, steps.map(part), box, span, rise) });
+    });
+    const [work, talk] = step(p);
+    const total = work + talk;
+    const [cx, cy] = logPoints([p], [total], box, span, rise).split(",");
+    set(root.querySelector("g > circle"), { cx, cy });
+    const even = balance();
+    const edge = logAt(Math.min(even, MOST), span, box.left, box.width);
+    set(root.querySelector(".gd-theory"), { d: `M${edge.toFixed(1)} ${box.top}v${box.height}` });
+    const gain = ((state.scaling === "weak" ? p : 1) * state.batch_size * state.sample) / total;
+    const rows = [
+      unit(work, "s"), unit(talk, "s"), unit(total, "s"), percent(talk / total),
+      number(gain / state.sample), number(gain), percent(gain / p),
+      even < MOST ? number(even) : "none up to 10⁹",
+    ].map((text) => [text]);
+    root.querySelector(".gd-numbers th").textContent = `with ${count(p)} workers`;
+    fill(root, rows);
+    say(`${count(p)} workers: ${rows[3][0]} of the step is communication; ${rows[5][0]} times as fast as one`);
+  }
+
+  changed();
+  return { controls, state, step, balance };
+}
+
 // A reader's own update rule: MicroPython in a worker, so that an endless loop can be stopped
 
 const HERE = document.currentScript.src;
@@ -729,7 +811,7 @@ function start() {
   document.body.append(voice);
   for (const root of roots) {
     const data = JSON.parse(root.querySelector("script[type='application/json']").textContent);
-    root.explorer = { descent, axes, memory }[data.kind](root, data);
+    root.explorer = { descent, axes, memory, scaling }[data.kind](root, data);
     root.querySelector(".gd-picture").after(root.explorer.controls.panel);
     root.classList.add("gd-alive");
   }

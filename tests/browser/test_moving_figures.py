@@ -44,6 +44,7 @@ def figures():
         explorer.noise_ball(X, y, start, n_steps=N_STEPS, batch_sizes=SIZES, rng=5),
         explorer.axis_toggle(histories, lowest=0.0, overhead=8e-6, seconds_per_row=2e-8),
         explorer.memory_calculator(),
+        explorer.scaling_calculator(),
         explorer.your_update(X, y, start, n_steps=N_STEPS, batch_sizes=SIZES, rng=5),
     ]
 
@@ -153,6 +154,28 @@ def test_the_memory_is_that_of_the_package(page):
         memory = gd.training_memory(7000, 900, b, bytes_per_value=size, optimizer_states=states)
         assert found == list(memory)
     reset(page, "memory-calculator")
+
+
+@pytest.mark.parametrize("scaling", ["strong", "weak"])
+@pytest.mark.parametrize("method", ["ring", "tree", "star"])
+def test_the_step_of_many_workers_is_that_of_the_package(page, method, scaling):
+    script = """([wanted, counts]) => {
+        const { state, step, balance } = document.querySelector("#gd-scaling-calculator").explorer;
+        Object.assign(state, wanted);
+        return [...counts.map(step), [balance()]].flat();
+    }"""
+    state = {"n_parameters": 7e6, "bytes": 2, "batch_size": 96, "sample": 3e-3, "local_steps": 5}
+    link = {"bandwidth": 2e8, "latency": 4e-5, "method": method}
+    counts = [1, 2, 7, 64, 100_000]
+    found = page.evaluate(script, [state | link | {"scaling": scaling}, counts])
+    expected = []
+    for p in counts:
+        rows = 96 * (p if scaling == "weak" else 1)
+        work = {"batch_size": rows, "seconds_per_sample": 3e-3, "n_bytes": 14e6}
+        expected += gd.data_parallel_step(p, **work, **link, local_steps=5)
+    balance = gd.balanced_workers(5 * 96 * 3e-3, 14e6, **link, scaling=scaling)
+    np.testing.assert_allclose(found, [*expected, balance], rtol=1e-12)
+    reset(page, "scaling-calculator")
 
 
 def test_the_script_first_shows_what_python_drew(page, browser, folder):
@@ -281,6 +304,33 @@ def test_the_axis_changes_the_order_of_the_curves(page):
     assert [row[:2] for row in after] == [row[:2] for row in before]
     assert [row[2] for row in after] != [row[2] for row in before]
     reset(page, "axis-toggle")
+
+
+def test_more_workers_and_rarer_averages_move_the_step(page):
+    figure = page.locator("#gd-scaling-calculator")
+    before = numbers(page, "scaling-calculator")
+    spot = figure.locator("g > circle")
+    place = spot.get_attribute("cx"), spot.get_attribute("cy")
+    figure.get_by_label("Workers, P").focus()
+    page.keyboard.press("ArrowRight")
+    assert figure.get_by_label("Workers, P").get_attribute("aria-valuetext") == "128"
+    doubled = numbers(page, "scaling-calculator")
+    assert (before[0], doubled[0]) == (["64 ms"], ["32 ms"])
+    assert figure.locator("th").first.inner_text() == "with 128 workers"
+    assert (spot.get_attribute("cx"), spot.get_attribute("cy")) != place
+    edge = figure.locator(".gd-theory").get_attribute("d")
+    figure.get_by_label("Local steps").focus()
+    page.keyboard.press("ArrowRight")
+    halved = numbers(page, "scaling-calculator")
+    assert halved[0] == doubled[0]
+    assert float(halved[1][0].split()[0]) == pytest.approx(
+        float(doubled[1][0].split()[0]) / 2, rel=1e-3
+    )
+    assert figure.locator(".gd-theory").get_attribute("d") != edge
+    figure.get_by_label("Every step").select_option("a batch of its own for each worker")
+    assert numbers(page, "scaling-calculator")[0] == ["4.096 s"]
+    reset(page, "scaling-calculator")
+    assert numbers(page, "scaling-calculator") == before
 
 
 def test_what_changes_is_said_politely_and_once(page):
