@@ -25,9 +25,11 @@ class History:
     gradient_norm : (r,) float array
         The Euclidean norm of the gradient on all the data.
     learning_rate : (r,) float array
-        The rate that the schedule gives for the next step.
+        The rate that the schedule gives for the next step; NaN at the end of a table of rates.
     diverged : bool
         Whether the loss stopped being finite; the run ends there.
+    interrupted : bool
+        Whether Ctrl-C ended the run; its last record is the last one before.
     """
 
     step: np.ndarray
@@ -38,22 +40,28 @@ class History:
     gradient_norm: np.ndarray
     learning_rate: np.ndarray
     diverged: bool = False
+    interrupted: bool = False
 
     @classmethod
-    def from_records(cls, records, diverged):
+    def from_records(cls, records, diverged, interrupted=False):
         """A history of tuples (step, epoch, samples_seen, seconds, loss, norm, rate)."""
-        return cls(*map(np.asarray, zip(*records, strict=True)), diverged=diverged)
+        columns = map(np.asarray, zip(*records, strict=True))
+        return cls(*columns, diverged=diverged, interrupted=interrupted)
 
     def __len__(self):
         return len(self.step)
 
     def __repr__(self):
         state = "diverged" if self.diverged else f"loss {self.loss[-1]:.4g}"
+        state += ", interrupted" if self.interrupted else ""
         return f"History({len(self)} records, {self.step[-1]} steps, {state})"
 
     def asdict(self):
         """The recorded columns by name, ready for ``pandas.DataFrame``."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "diverged"}
+        return {name: getattr(self, name) for name in COLUMNS}
+
+
+COLUMNS = tuple(field.name for field in fields(History) if field.type is np.ndarray)
 
 
 class Run(NamedTuple):

@@ -40,14 +40,18 @@ def test_a_history_counts_its_records_and_can_be_kept():
 
 
 @pytest.mark.parametrize(
-    ("diverged", "text"),
+    ("ended", "text"),
     [
-        (False, "History(2 records, 5 steps, loss 2)"),
-        (True, "History(2 records, 5 steps, diverged)"),
+        ({"diverged": False}, "History(2 records, 5 steps, loss 2)"),
+        ({"diverged": True}, "History(2 records, 5 steps, diverged)"),
+        (
+            {"diverged": False, "interrupted": True},
+            "History(2 records, 5 steps, loss 2, interrupted)",
+        ),
     ],
 )
-def test_a_history_says_how_it_ended(diverged, text):
-    assert repr(gd.History.from_records(RECORDS, diverged=diverged)) == text
+def test_a_history_says_how_it_ended(ended, text):
+    assert repr(gd.History.from_records(RECORDS, **ended)) == text
 
 
 def test_a_run_is_a_pair():

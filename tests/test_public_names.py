@@ -147,6 +147,7 @@ def test_the_columns_of_a_history_are_as_designed():
         "gradient_norm",
         "learning_rate",
         "diverged",
+        "interrupted",
     ]
     assert gd.Run._fields == ("theta", "history")
 
