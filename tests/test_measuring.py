@@ -1,4 +1,4 @@
-"""A stopwatch read against a machine whose time the test sets, and a search that never ends on an edge."""
+"""A stopwatch read on a machine whose time the test sets, and a search that ends on no edge."""
 
 import math
 from dataclasses import dataclass
