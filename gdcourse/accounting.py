@@ -174,13 +174,6 @@ def training_memory(
     )
 
 
-MESSAGES = {  # of P workers, one after another: how many, and how many times the array in all
-    "ring": lambda p: (2 * (p - 1), 2 * (p - 1) / p),
-    "tree": lambda p: (2 * math.log2(p), 2 * (p - 1) / p),
-    "star": lambda p: (2 if p > 1 else 0, 2 * (p - 1)),
-}
-
-
 def allreduce_seconds(n_bytes, n_workers, bandwidth, latency, *, method="ring"):
     """Seconds until each of P workers holds the sum of an array that each of them has.
 
@@ -224,12 +217,17 @@ def allreduce_seconds(n_bytes, n_workers, bandwidth, latency, *, method="ring"):
     0.012
     """
     n_bytes = validation.non_negative("n_bytes", n_bytes)
-    n_workers = _workers(n_workers)
     bandwidth = validation.positive("bandwidth", bandwidth)
     latency = validation.non_negative("latency", latency)
-    if method not in MESSAGES:
-        raise ValueError(f"method must be one of {', '.join(MESSAGES)}, got {method!r}")
-    messages, arrays = MESSAGES[method](n_workers)
+    p = _workers(n_workers)
+    costs = {  # messages one after another, and how many times the array passes the link
+        "ring": (2 * (p - 1), 2 * (p - 1) / p),
+        "tree": (2 * math.log2(p), 2 * (p - 1) / p),
+        "star": (2 * (p > 1), 2 * (p - 1)),
+    }
+    if method not in costs:
+        raise ValueError(f"method must be one of {', '.join(costs)}, got {method!r}")
+    messages, arrays = costs[method]
     return messages * latency + arrays * n_bytes / bandwidth
 
 
