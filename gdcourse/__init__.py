@@ -56,6 +56,7 @@ from gdcourse.sampling import (
     shuffled_batches,
     stratified_batches,
 )
+from gdcourse.shards import ShardedArray, open_shards, write_shards
 from gdcourse.teaching import source_of
 
 __version__ = "0.1.0"
@@ -73,6 +74,7 @@ __all__ = [
     "Objective",
     "Run",
     "Sampler",
+    "ShardedArray",
     "Shuffled",
     "ShuffledOnce",
     "SoftmaxRegression",
@@ -94,6 +96,7 @@ __all__ = [
     "namespace",
     "noise_floor",
     "noise_scale",
+    "open_shards",
     "sampled_batches",
     "schedules",
     "shuffled_batches",
@@ -106,4 +109,5 @@ __all__ = [
     "training_counts",
     "training_memory",
     "updates",
+    "write_shards",
 ]

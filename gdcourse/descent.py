@@ -1,14 +1,16 @@
 """Gradient descent: one update rule, and runs of it that are recorded."""
 
+from contextlib import closing
+from functools import partial
 from itertools import islice
 from time import perf_counter
 
 import numpy as np
 
-from gdcourse import schedules, sweeps, validation
+from gdcourse import schedules, shards, sweeps, validation
 from gdcourse.backend import array_namespace, rows, synchronize, to_host
 from gdcourse.history import History, Run
-from gdcourse.objectives import LeastSquares
+from gdcourse.objectives import LeastSquares, weighted_mean
 from gdcourse.sampling import FullBatch, Shuffled
 from gdcourse.schedules import as_schedule, rate_at
 
@@ -26,8 +28,8 @@ def updates(X, y, theta_init, *, objective=LeastSquares(), batches, learning_rat
 
     Parameters
     ----------
-    X : (n, d) array
-    y : (n,) array
+    X : (n, d) array, or the ShardedArray of `open_shards`
+    y : (n,) array, or ShardedArray
     theta_init : array
         Shaped as the objective asks: (d,) for the linear models.
     objective : Objective
@@ -68,7 +70,7 @@ def _updates(X, y, theta, objective, epochs, schedule):
     for epoch in epochs:
         for batch_size, theta in zip(
             epoch.batch_sizes.tolist(),
-            steps(X, y, theta, objective, epoch, schedule, step),
+            _steps(X, y, theta, objective, epoch, schedule, step),
             strict=True,
         ):
             step += 1
@@ -102,8 +104,8 @@ def descend(
 
     Parameters
     ----------
-    X : (n, d) array
-    y : (n,) array
+    X : (n, d) array, or the ShardedArray of `open_shards`
+    y : (n,) array, or ShardedArray
     theta_init : array
         Shaped as the objective asks: (d,) for the linear models.
     objective : Objective
@@ -152,8 +154,7 @@ def descend(
     records = []
 
     def finished():
-        loss = float(to_host(objective.loss(theta, X, y)))
-        norm = float(np.linalg.norm(to_host(objective.gradient(theta, X, y))))
+        loss, norm = _loss_and_norm(X, y, theta, objective)
         rate = float(schedule(step))
         records.append((step, samples_seen / n, samples_seen, seconds, loss, norm, rate))
         return not np.isfinite(loss) or norm < tol
@@ -182,13 +183,53 @@ def descend(
 
 def _advance(X, y, theta, objective, epoch, schedule, step):
     """θ after the last batch of an epoch: many steps at once where that is possible."""
+    if isinstance(X, shards.ShardedArray):
+        return _last(_over_shards(X, y, theta, objective, epoch, schedule, step, _at_once))
     sweep = sweeps.choose(X, y, theta, objective, epoch)
     if sweep is not None:
         rates = schedules.rates(schedule, step, step + len(epoch))
         return sweep(X, y, theta, objective, epoch, rates)
-    for theta in steps(X, y, theta, objective, epoch, schedule, step):
+    return _last(steps(X, y, theta, objective, epoch, schedule, step))
+
+
+def _at_once(*arguments):
+    yield _advance(*arguments)
+
+
+def _last(thetas):
+    for theta in thetas:
         pass
     return theta
+
+
+def _steps(X, y, theta, objective, epoch, schedule, step):
+    """`steps`, also over rows in shards."""
+    run = _over_shards if isinstance(X, shards.ShardedArray) else steps
+    return run(X, y, theta, objective, epoch, schedule, step)
+
+
+def _over_shards(X, y, theta, objective, epoch, schedule, step, run=steps):
+    """θ after each `run` over a part of the epoch that fits in memory, read ahead."""
+    with closing(shards.chunks(X, y, epoch)) as chunks:
+        for part, pieces in chunks:
+            if len(part) == 1:
+                gradient = weighted_mean(partial(objective.gradient, theta), pieces)
+                theta = theta - rate_at(schedule, step) * gradient
+                yield theta
+            else:
+                for theta in run(*next(pieces), theta, objective, part, schedule, step):
+                    yield theta
+            step += len(part)
+
+
+def _loss_and_norm(X, y, theta, objective):
+    """The objective and the norm of its gradient over all rows."""
+    if isinstance(X, shards.ShardedArray):
+        loss, gradient = shards.evaluate(objective, theta, X, y)
+    else:
+        loss = objective.loss(theta, X, y)
+        gradient = objective.gradient(theta, X, y)
+    return float(to_host(loss)), float(np.linalg.norm(to_host(gradient)))
 
 
 def _between_records(epoch, step, record_every):
@@ -219,7 +260,8 @@ def _progress(epochs, n_epochs, show):
 
 def checked(X, y, theta_init, objective, batches, learning_rate):
     """What every descent checks at the door; the start is copied, to be safe to keep."""
-    theta, X, y = validation.problem(objective, theta_init, X, y)
+    look = shards.problem if isinstance(X, shards.ShardedArray) else validation.problem
+    theta, X, y = look(objective, theta_init, X, y)
     theta = array_namespace(theta).asarray(theta, copy=True)
     schedule = as_schedule(learning_rate)
     rate_at(schedule, 0)

@@ -15,6 +15,11 @@ from gdcourse.objectives import LeastSquares, LogisticRegression, SoftmaxRegress
 # Rows in a mean batch; above it BLAS is busy, and the definition is as fast.
 MOST_ROWS = {LeastSquares: 256, LogisticRegression: 256, SoftmaxRegression: 128}
 FEWEST_STEPS = 16  # in one call; fewer are over before a kernel is loaded
+AHEAD = 16  # rows between the one that is asked of memory and the one in use
+NEAR = 1024  # bytes of it; the processor itself asks for the rest of a long row
+CACHE_LINE = 64  # bytes
+# Sums may be reordered, as BLAS reorders them; NaN and infinity keep their meaning.
+FAST = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
 
 
 def choose(X, y, theta, objective, epoch):
@@ -35,8 +40,9 @@ def choose(X, y, theta, objective, epoch):
 
 def compiled(X, y, theta, objective, epoch, rates):
     """θ after all batches of `epoch`, in one compiled loop over its order."""
-    first, last = epoch.bounds[0], epoch.bounds[-1]
-    order = np.arange(first, last) if epoch.order is None else epoch.order[first:last]
+    order = epoch.rows
+    if isinstance(order, slice):
+        order = np.arange(order.start, order.stop)
     if order.min() < -len(X) or order.max() >= len(X):  # machine code would read beyond the array
         raise IndexError(f"a batch holds a row that is none of the {len(X)} of X")
     theta = np.array(theta, order="C")
@@ -46,8 +52,8 @@ def compiled(X, y, theta, objective, epoch, rates):
         np.asarray(y),
         theta,
         order,
-        epoch.bounds - first,
-        rates.astype(theta.dtype),
+        epoch.bounds,
+        rates.astype(theta.dtype, copy=False),
         theta.dtype.type(objective.l2),
         isinstance(objective, LogisticRegression),
     )
@@ -65,9 +71,7 @@ def triangular(X, y, theta, objective, epoch, rates, block=64):
     batches = epoch.to(X)
     for start in range(0, len(epoch), block):
         part = batches[start : start + block]
-        first, last = part.bounds[0], part.bounds[-1]
-        chosen = slice(first, last) if part.order is None else part.order[first:last]
-        X_part, y_part = rows(X, chosen), rows(y, chosen)
+        X_part, y_part = rows(X, part.rows), rows(y, part.rows)
         alpha = asarray(rates[start : start + block], like=X, dtype=str(X.dtype).split(".")[-1])
         earlier = xp.tril(X_part @ X_part.T, k=-1) * alpha[None, :]
         system = xp.eye(len(part), dtype=X.dtype, device=X.device) + earlier
@@ -101,84 +105,139 @@ def _machine_code(loop):
     """The loop as machine code: compiled on first use, then kept on disk."""
     from numba import njit
 
-    # Sums may be reordered, as BLAS reorders them; NaN and infinity keep their meaning.
-    return njit(cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")(loop)
+    _teach_compiler()
+    return njit(cache=True, nogil=True, **FAST)(loop)
+
+
+@cache
+def _teach_compiler():
+    """Let compiled loops call `_residual` and `_fetch`."""
+    from llvmlite import ir
+    from numba import types
+    from numba.extending import intrinsic, overload, register_jitable
+
+    @intrinsic
+    def prefetch(_, address):
+        def generate(context, builder, signature, arguments):
+            pointer = builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
+            flag = ir.IntType(32)
+            kind = ir.FunctionType(ir.VoidType(), [pointer.type, flag, flag, flag])
+            function = builder.module.declare_intrinsic("llvm.prefetch", [pointer.type], kind)
+            builder.call(function, [pointer, flag(0), flag(3), flag(1)])  # to read data, soon
+            return context.get_dummy_value()
+
+        return types.void(types.intp), generate
+
+    def fetch(X, order, i):
+        row = order[min(i + AHEAD, len(order) - 1)]
+        start = X.ctypes.data + row * X.strides[0]
+        for byte in range(0, min(X.strides[0], NEAR), CACHE_LINE):
+            prefetch(start + byte)
+
+    register_jitable(**FAST)(_residual)
+    overload(_fetch)(lambda X, order, i: fetch)
+
+
+def _fetch(X, order, i):
+    """Ask memory for the row that is used a little after `order[i]`; only machine code can."""
+
+
+def _residual(z, y, logistic):
+    if logistic:
+        one = type(z)(1)  # a plain 1 would lift single precision to double
+        z = one / (one + np.exp(-z))
+    return z - y
 
 
 def _scalar_loop(X, y, theta, order, bounds, rates, l2, logistic):
-    one = X.dtype.type(1)  # a plain 1 would lift single precision to double
+    zero, one = X.dtype.type(0), X.dtype.type(1)
     n_features = X.shape[1]
     gradient = np.zeros_like(theta)
     for k in range(len(rates)):
-        batch = order[bounds[k] : bounds[k + 1]]
-        scale = rates[k] / X.dtype.type(len(batch))
-        decay = rates[k] * l2
-        for row in batch:
+        first, last = bounds[k] - bounds[0], bounds[k + 1] - bounds[0]
+        keep = one - rates[k] * l2
+        if last - first == 1:  # half the work of going through the sum of the batch
+            _fetch(X, order, first)
+            row = order[first]
             x = X[row]
-            residual = X.dtype.type(0)
+            z = zero
             for j in range(n_features):
-                residual += x[j] * theta[j]
-            if logistic:
-                residual = one / (one + np.exp(-residual))
-            residual -= y[row]
-            if len(batch) == 1:  # half the work of going through the sum of the batch
+                z += x[j] * theta[j]
+            if l2:
                 for j in range(n_features):
-                    theta[j] -= scale * residual * x[j] + decay * theta[j]
-            else:
-                for j in range(n_features):
-                    gradient[j] += residual * x[j]
-        if len(batch) > 1:
+                    theta[j] *= keep
+            step = rates[k] * _residual(z, y[row], logistic)
             for j in range(n_features):
-                theta[j] -= scale * gradient[j] + decay * theta[j]
-                gradient[j] = 0
+                theta[j] -= step * x[j]
+            continue
+        for i in range(first, last):
+            _fetch(X, order, i)
+            row = order[i]
+            x = X[row]
+            z = zero
+            for j in range(n_features):
+                z += x[j] * theta[j]
+            residual = _residual(z, y[row], logistic)
+            for j in range(n_features):
+                gradient[j] += residual * x[j]
+        scale = rates[k] / X.dtype.type(last - first)
+        for j in range(n_features):
+            theta[j] = keep * theta[j] - scale * gradient[j]
+            gradient[j] = 0
 
 
 def _softmax_loop(X, y, theta, order, bounds, rates, l2, _):
-    one = X.dtype.type(1)
+    zero, one = X.dtype.type(0), X.dtype.type(1)
     n_features, n_classes = theta.shape
-    gradient = np.zeros_like(theta)
+    weights = theta.T.copy()  # class by class: the inner loops then run along a row of X
+    gradient = np.zeros_like(weights)
     z = np.empty(n_classes, X.dtype)
     for k in range(len(rates)):
-        batch = order[bounds[k] : bounds[k + 1]]
-        scale = rates[k] / X.dtype.type(len(batch))
-        decay = rates[k] * l2
-        for row in batch:
+        first, last = bounds[k] - bounds[0], bounds[k + 1] - bounds[0]
+        scale = rates[k] / X.dtype.type(last - first)
+        keep = one - rates[k] * l2
+        for i in range(first, last):
+            _fetch(X, order, i)
+            row = order[i]
             x = X[row]
-            z[:] = 0
-            for j in range(n_features):
-                for c in range(n_classes):
-                    z[c] += x[j] * theta[j, c]
+            for c in range(n_classes):
+                score = zero
+                for j in range(n_features):
+                    score += x[j] * weights[c, j]
+                z[c] = score
             highest = z.max()
-            total = X.dtype.type(0)
+            total = zero
             for c in range(n_classes):
                 z[c] = np.exp(z[c] - highest)
                 total += z[c]
             for c in range(n_classes):
-                z[c] /= total
-            z[int(y[row])] -= one
-            for j in range(n_features):
-                for c in range(n_classes):
-                    gradient[j, c] += x[j] * z[c]
-        for j in range(n_features):
+                z[c] *= scale / total
+            z[int(y[row])] -= scale
             for c in range(n_classes):
-                theta[j, c] -= scale * gradient[j, c] + decay * theta[j, c]
-                gradient[j, c] = 0
+                if last - first == 1:
+                    for j in range(n_features):
+                        weights[c, j] = keep * weights[c, j] - z[c] * x[j]
+                else:
+                    for j in range(n_features):
+                        gradient[c, j] += z[c] * x[j]
+        if last - first > 1:
+            for c in range(n_classes):
+                for j in range(n_features):
+                    weights[c, j] = keep * weights[c, j] - gradient[c, j]
+                    gradient[c, j] = 0
+    theta[:] = weights.T
 
 
 def _sums_loop(X, y, theta, total, logistic):
-    one = X.dtype.type(1)
     n_features = X.shape[1]
     norms = 0.0  # in double precision: n terms are added one by one
     for row in range(len(X)):
         x = X[row]
-        residual = X.dtype.type(0)
-        squared = X.dtype.type(0)
+        z = squared = X.dtype.type(0)
         for j in range(n_features):
-            residual += x[j] * theta[j]
+            z += x[j] * theta[j]
             squared += x[j] * x[j]
-        if logistic:
-            residual = one / (one + np.exp(-residual))
-        residual -= y[row]
+        residual = _residual(z, y[row], logistic)
         norms += residual * residual * squared
         for j in range(n_features):
             total[j] += residual * x[j]

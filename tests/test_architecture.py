@@ -17,7 +17,7 @@ FLOORS = [
     ["validation"],
     ["schedules", "history"],
     ["objectives", "sampling"],
-    ["sweeps"],
+    ["sweeps", "shards"],
     ["descent"],
     ["noise", "accounting", "measuring", "data", "momentum", "figures", "teaching", "results"],
     ["explorer"],
@@ -125,5 +125,6 @@ def test_importing_the_package_loads_only_what_it_needs():
         cwd=PACKAGE.parent,
     ).stdout.split()
     optional = {"matplotlib", "sklearn", "numba", "tqdm", "cupy", "scipy", "pandas", "IPython"}
+    optional |= {"dask", "distributed", "tornado"}
     assert "gdcourse" in loaded
     assert not optional & set(loaded)

@@ -76,6 +76,8 @@ SIGNATURES = {
     "training_memory": (
         "n_parameters, activations_per_sample, batch_size, *, bytes_per_value=4, optimizer_states=0"
     ),
+    "open_shards": "directory",
+    "write_shards": "directory, X, y, rows_per_shard",
     "namespace": "",
     "to_host": "array",
     "source_of": "function, *, docstring=False",
@@ -86,6 +88,7 @@ VALUES = {  # what is not called, or returned rather than made
     "Objective",
     "Run",
     "Sampler",
+    "ShardedArray",
     "schedules",
 }
 METHODS = {

@@ -445,6 +445,19 @@ BAD_CALLS = {
         (lambda: schedules.warmup(0, 5), ValueError, r"learning_rate must be positive"),
         (lambda: schedules.warmup(0.1, 0), ValueError, r"n_steps must be at least 1"),
     ],
+    "open_shards": [
+        (
+            lambda: gd.open_shards("nowhere"),
+            FileNotFoundError,
+            r"no shards X-00000-of-\.\.\. in nowhere: see write_shards",
+        ),
+    ],
+    "write_shards": [
+        (lambda: gd.write_shards("nowhere", X, Y[:5], 2), ValueError, r"y must have shape \(6,\)"),
+        (lambda: gd.write_shards("nowhere", Y, Y, 2), ValueError, r"X must have two axes"),
+        (lambda: gd.write_shards("nowhere", X[:0], Y[:0], 2), ValueError, r"at least one row"),
+        (lambda: gd.write_shards("nowhere", X, Y, 0), ValueError, r"rows_per_shard must be at le"),
+    ],
     "data.split": [
         (lambda: data.split(X, Y, 4, 3), ValueError, r"sizes must add up to at most 6 rows, got 7"),
         (lambda: data.split(X, Y, 0), ValueError, r"sizes must be at least 1, got 0"),
@@ -477,7 +490,7 @@ def test_a_bad_input_is_named_at_the_door(call, error, message):
 
 
 def test_every_public_function_has_a_bad_input():
-    values = {"History", "Run", "Objective", "Sampler"}  # nothing is computed by these
+    values = {"History", "Run", "Objective", "Sampler", "ShardedArray"}  # these compute nothing
     elsewhere = {"namespace", "to_host", "schedules"}  # the first in test_backend
     assert set(gd.__all__) - values - elsewhere <= set(BAD_CALLS)
     assert {f"schedules.{name}" for name in schedules.__all__} <= set(BAD_CALLS)

@@ -1,0 +1,378 @@
+"""Data larger than memory: a directory of .npy shards that is read a piece at a time.
+
+The names of the files carry their number, so a missing shard is noticed; their headers carry
+their shapes, so a shard that was cut short is noticed too.
+"""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from gdcourse import validation
+from gdcourse.backend import blocks, rows, to_host
+from gdcourse.objectives import weighted_mean
+from gdcourse.sampling import Epoch
+
+__all__ = ["ShardedArray", "open_shards", "write_shards"]
+
+PIECE = 2**24  # bytes of X in memory at a time, and at most as many mapped
+
+
+class Shard(NamedTuple):
+    """One .npy file: its path, and what its header says."""
+
+    path: Path
+    shape: tuple
+    dtype: np.dtype
+    offset: int
+
+    def read(self, start=0, stop=None):
+        """Rows start..stop as a memory map of these rows alone, or an error that names the file."""
+        stop = self.shape[0] if stop is None else stop
+        row = self.dtype.itemsize * int(np.prod(self.shape[1:]))
+        complete = self.offset + row * self.shape[0]
+        try:
+            size = self.path.stat().st_size
+            if size < complete:
+                raise ValueError(
+                    f"shard {self.path} is cut short: its header promises {complete} bytes, "
+                    f"and it has {size}; write it again"
+                )
+            shape = (stop - start, *self.shape[1:])
+            return np.memmap(self.path, self.dtype, "r", self.offset + start * row, shape)
+        except FileNotFoundError:
+            raise _missing(self.path) from None
+
+
+def _missing(path):
+    return FileNotFoundError(f"shard {path} is missing: put it back, or write the shards again")
+
+
+def _shard(path):
+    """The shard in a file, from its header."""
+    try:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            read = {(1, 0): np.lib.format.read_array_header_1_0}.get(
+                version, np.lib.format.read_array_header_2_0
+            )
+            shape, columns_first, dtype = read(file)
+            shard = Shard(path, shape, dtype, file.tell())
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except ValueError as error:
+        raise ValueError(f"shard {path} has no whole .npy header: write it again") from error
+    if columns_first and len(shape) > 1:
+        raise ValueError(f"shard {path} lies column by column: write its rows one after another")
+    if dtype not in (np.float32, np.float64) or not dtype.isnative:
+        raise TypeError(f"shard {path} must hold float32 or float64, got {dtype.str}")
+    return shard
+
+
+@dataclass(frozen=True)
+class ShardedArray:
+    """An array whose rows lie one after another in .npy files, and not in memory.
+
+    Rows that are asked for come as a NumPy array: ``X[start:stop]``, ``X[[3, 1]]``, ``X[0]``,
+    and ``np.asarray(X)`` for all of them. The files are mapped for each read and let go after
+    it, so that what has been read does not pile up in memory.
+
+    Attributes
+    ----------
+    shards : tuple of Shard
+    shape, dtype, ndim
+        As of an array in memory.
+    """
+
+    shards: tuple
+
+    @cached_property
+    def shape(self):
+        return (sum(shard.shape[0] for shard in self.shards), *self.shards[0].shape[1:])
+
+    @property
+    def ndim(self):
+        return len(self.shape)
+
+    @property
+    def dtype(self):
+        return self.shards[0].dtype
+
+    @property
+    def row_bytes(self):
+        return self.dtype.itemsize * int(np.prod(self.shape[1:]))
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __array__(self, dtype=None, copy=None):
+        if copy is False:
+            raise ValueError("the rows of a ShardedArray can only be copied into memory")
+        return np.asarray(self[:], dtype)
+
+    def __getitem__(self, chosen):
+        if isinstance(chosen, tuple) and chosen[1:] == (...,):
+            chosen = chosen[0]
+        if isinstance(chosen, slice):
+            start, stop, stride = chosen.indices(len(self))
+            if stride != 1:
+                return self._gather(np.arange(start, stop, stride))
+            return self._read(start, max(start, stop))
+        return self.take(chosen)
+
+    def take(self, chosen, axis=0):
+        """Rows by their numbers, as ``take`` of an array."""
+        chosen = np.asarray(chosen)
+        if not chosen.size:
+            return np.empty((0, *self.shape[1:]), self.dtype)
+        if chosen.ndim > 1 or not np.issubdtype(chosen.dtype, np.integer):
+            raise TypeError("rows must be a slice, or whole numbers along one axis")
+        if chosen.min() < -len(self) or chosen.max() >= len(self):
+            raise IndexError(f"a row was asked for that is none of the {len(self)}")
+        gathered = self._gather(np.where(chosen < 0, chosen + len(self), chosen).reshape(-1))
+        return gathered if chosen.ndim else gathered[0]
+
+    @cached_property
+    def _windows(self):
+        """Cuts of the rows into windows of at most `PIECE` bytes, none across two shards.
+
+        The first row of each window and, at the end, n; and for each its shard and its first
+        row there.
+        """
+        size = max(1, PIECE // self.row_bytes)
+        cuts, places, first = [], [], 0
+        for shard in self.shards:
+            for part in blocks(shard.shape[0], size):
+                cuts.append(first + part.start)
+                places.append((shard, part.start))
+            first += shard.shape[0]
+        return np.array([*cuts, first]), places
+
+    def _window(self, k):
+        """The rows of window k, mapped."""
+        cuts, places = self._windows
+        shard, start = places[k]
+        return shard.read(start, start + int(cuts[k + 1] - cuts[k]))
+
+    def _read(self, start, stop):
+        """Neighbouring rows."""
+        out = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        cuts, _ = self._windows
+        k = np.searchsorted(cuts, start, side="right") - 1
+        while start < stop:
+            end = min(stop, cuts[k + 1])
+            out[len(out) - (stop - start) :][: end - start] = self._window(k)[
+                start - cuts[k] : end - cuts[k]
+            ]
+            start, k = end, k + 1
+        return out
+
+    def _gather(self, chosen):
+        """Any rows: read in the order in which they lie, and put in the order asked for."""
+        out = np.empty((len(chosen), *self.shape[1:]), self.dtype)
+        by_place = np.argsort(chosen)
+        sorted_rows = chosen[by_place]
+        cuts, _ = self._windows
+        ends = np.searchsorted(sorted_rows, cuts)
+        for k in np.flatnonzero(np.diff(ends)):
+            part = slice(ends[k], ends[k + 1])
+            out[by_place[part]] = self._window(k).take(sorted_rows[part] - cuts[k], axis=0)
+        return out
+
+
+def write_shards(directory, X, y, rows_per_shard):
+    """Write X and y as shards of `rows_per_shard` rows, the last one perhaps shorter.
+
+    ``X-00000-of-00004.npy`` and ``y-00000-of-00004.npy`` hold the first rows. One shard is in
+    memory at a time, so X may be a memory map or a `ShardedArray`.
+
+    Parameters
+    ----------
+    directory : path
+        Made where there is none.
+    X : (n, d) array
+    y : (n,) array
+    rows_per_shard : int
+
+    Raises
+    ------
+    FileExistsError
+        Where the directory holds shards already.
+    ValueError, TypeError
+        For shapes that disagree, no rows, or values that are not finite. What was written
+        before the value was met is removed.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as directory:
+    ...     write_shards(directory, [[1.0], [2.0], [3.0]], [1.0, 2.0, 3.0], rows_per_shard=2)
+    ...     X, y = open_shards(directory)
+    ...     print(X.shape, X[[2, 0]].tolist(), y[1:].tolist())
+    (3, 1) [[3.0], [1.0]] [2.0, 3.0]
+    """
+    X, y = (a if hasattr(a, "shape") else np.asarray(a) for a in (X, y))
+    _check_shapes(X, y)
+    size = validation.count("rows_per_shard", rows_per_shard)
+    n = X.shape[0]
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    if _files(directory, "X") or _files(directory, "y"):
+        raise FileExistsError(f"{directory} holds shards already: choose another directory")
+    count = -(-n // size)
+    written = []
+    try:
+        for k, part in enumerate(blocks(n, size)):
+            pair = validation.data(to_host(rows(X, part)), to_host(rows(y, part)))
+            for name, array in zip("Xy", pair, strict=True):
+                written.append(directory / _name(name, k, count))
+                np.save(written[-1], np.ascontiguousarray(array))
+    except BaseException:
+        for path in written:
+            with suppress(FileNotFoundError):
+                path.unlink()
+        raise
+
+
+def open_shards(directory):
+    """The X and the y of `write_shards`, without reading their rows.
+
+    Hand both to `descend` or `updates` in place of arrays. The shards may differ in length, so
+    files of the same names that another program wrote will do.
+
+    Parameters
+    ----------
+    directory : path
+
+    Returns
+    -------
+    X : (n, d) ShardedArray
+    y : (n,) ShardedArray
+        ``np.asarray(y)`` has the n values in memory.
+
+    Raises
+    ------
+    FileNotFoundError
+        For a directory without shards, and for a missing shard, by its name.
+    ValueError, TypeError
+        For a shard that is cut short, or that disagrees with the others.
+    """
+    directory = Path(directory)
+    found = _files(directory, "X") + _files(directory, "y")
+    if not found:
+        raise FileNotFoundError(f"no shards X-00000-of-... in {directory}: see write_shards")
+    counts = {int(path.stem[-5:]) for path in found}
+    if len(counts) > 1:
+        raise ValueError(f"{directory} holds sets of {sorted(counts)} shards: keep one of them")
+    numbers = range(counts.pop())
+    X, y = (
+        ShardedArray(tuple(_shard(directory / _name(name, k, len(numbers))) for k in numbers))
+        for name in "Xy"
+    )
+    for of_X, of_y in zip(X.shards, y.shards, strict=True):
+        for shard, shape in (of_X, (of_X.shape[0], *X.shape[1:])), (of_y, of_X.shape[:1]):
+            if shard.shape != shape or shard.dtype != X.dtype:
+                raise ValueError(
+                    f"shard {shard.path} must have shape {shape} and dtype {X.dtype} to match the "
+                    f"others, got {shard.shape} and {shard.dtype}"
+                )
+            shard.read(0, 0)
+    _check_shapes(X, y)
+    return X, y
+
+
+def problem(objective, theta, X, y):
+    """`validation.problem` for rows in shards, which it reads once: θ, X and y."""
+    _check_shapes(X, y)
+    with closing(in_pieces(X, y)) as pieces:
+        for X_piece, y_piece in pieces:
+            theta, *_ = validation.problem(objective, theta, X_piece, y_piece)
+    return theta, X, y
+
+
+def evaluate(objective, theta, X, y):
+    """The loss and the gradient, flat, over all rows, which are read once for both."""
+
+    def both(X, y):
+        gradient = to_host(objective.gradient(theta, X, y))
+        return np.append(gradient, objective.loss(theta, X, y))
+
+    with closing(in_pieces(X, y)) as pieces:
+        means = weighted_mean(both, pieces)
+    return means[-1], means[:-1]
+
+
+def in_pieces(X, y):
+    """All rows as they lie, in (X, y) pairs of at most `PIECE` bytes of X, read ahead."""
+    return _read_ahead(X, y, blocks(len(X), _rows_in_a_piece(X)))
+
+
+def chunks(X, y, epoch):
+    """An epoch over shards, in parts whose rows fit in memory.
+
+    Yields
+    ------
+    part : Epoch
+        Neighbouring batches, numbered from the first row of the part.
+    pieces : iterator of (X, y)
+        The rows of the part in the order of use: one pair, or several where a single batch is
+        larger than a piece. The next pair is read while the caller works on this one.
+    """
+    most = _rows_in_a_piece(X)
+    cuts = [0]
+    while cuts[-1] < len(epoch):
+        fitting = np.searchsorted(epoch.bounds, epoch.bounds[cuts[-1]] + most, side="right") - 1
+        cuts.append(max(cuts[-1] + 1, int(fitting)))
+    parts = [epoch[a:b] for a, b in pairwise(cuts)]
+    with closing(_read_ahead(X, y, (p for part in parts for p in _pieces(part, most)))) as ahead:
+        for part in parts:
+            local = Epoch(None, part.bounds - part.bounds[0])
+            yield local, islice(ahead, -(-int(local.bounds[-1]) // most))
+
+
+def _pieces(part, most):
+    """The rows of a part: slices or indices of at most `most` of them."""
+    first, last = int(part.bounds[0]), int(part.bounds[-1])
+    for piece in blocks(last - first, most):
+        chosen = slice(first + piece.start, first + piece.stop)
+        yield chosen if part.order is None else part.order[chosen]
+
+
+def _read_ahead(X, y, pieces):
+    """(X, y) for each of `pieces`; a thread reads the next one while the caller has this one."""
+    with ThreadPoolExecutor(1, thread_name_prefix="gdcourse-reader") as reader:
+        coming = None
+        for piece in pieces:
+            ready, coming = coming, reader.submit(_pair, X, y, piece)
+            if ready is not None:
+                yield ready.result()
+        yield coming.result()
+
+
+def _pair(X, y, piece):
+    return rows(X, piece), np.asarray(rows(y, piece), X.dtype)
+
+
+def _rows_in_a_piece(X):
+    return max(1, PIECE // X.row_bytes)
+
+
+def _check_shapes(X, y):
+    """Shapes that agree, as `validation.data` has them, without a look at the values."""
+    X, y = (np.broadcast_to(0.0, array.shape) for array in (X, y))
+    validation.data(X, y, look=False)
+
+
+def _name(name, k, count):
+    return f"{name}-{k:05d}-of-{count:05d}.npy"
+
+
+def _files(directory, name):
+    return [p for p in directory.glob(f"{name}-*") if re.fullmatch(r"[Xy]-\d{5}-of-\d{5}", p.stem)]
