@@ -1,6 +1,7 @@
 """Gradient descent: one update rule, and runs of it that are recorded."""
 
-from contextlib import closing
+import math
+from contextlib import closing, nullcontext
 from functools import partial
 from itertools import islice
 from time import perf_counter
@@ -8,7 +9,8 @@ from time import perf_counter
 import numpy as np
 
 from gdcourse import schedules, shards, sweeps, validation
-from gdcourse.backend import array_namespace, rows, synchronize, to_host
+from gdcourse.backend import array_namespace, asarray, rows, synchronize, to_host
+from gdcourse.checkpoints import Checkpoint
 from gdcourse.history import History, Run
 from gdcourse.objectives import LeastSquares, weighted_mean
 from gdcourse.sampling import FullBatch, Shuffled
@@ -99,6 +101,7 @@ def descend(
     tol=None,
     record_every=None,
     progress=False,
+    checkpoint=None,
 ):
     """Run `updates` for `n_epochs` and record the objective on all the data along the way.
 
@@ -120,19 +123,30 @@ def descend(
         Steps between records; by default, one record an epoch. The start and the end are
         always recorded.
     progress : bool
-        Whether to show a progress bar; needs tqdm.
+        Whether to show a progress bar, in samples, that moves at each record; needs tqdm.
+    checkpoint : path, optional
+        A file that keeps the run: it is written anew at each record, except one at the end that
+        `record_every` does not divide. Make the same call again after a kill, and it goes on
+        from the last record to the very bits of a run that was not killed; only
+        ``history.seconds`` counts the time of each. A run that was finished is returned at once,
+        and with a larger `n_epochs` it goes on. Without a seed (``rng=None``) it goes on with
+        the numbers that it began with; a Generator has to be handed over in its first state.
 
     Returns
     -------
     Run
         ``theta``, on the device it came on, and ``history``. Both work in the wider precision
         of `theta_init` and `X`. A run whose loss stops being finite ends there with
-        ``history.diverged`` set: that is a result.
+        ``history.diverged`` set: that is a result. So is a run that you stop with Ctrl-C: it
+        ends at its last record, with ``history.interrupted`` set.
 
     Raises
     ------
     ValueError, TypeError
-        For arguments that do not fit together.
+        For arguments that do not fit together; for a checkpoint that is damaged or was made by
+        another call, which is left as it is.
+    FileNotFoundError
+        Where the folder of the checkpoint is missing.
 
     Examples
     --------
@@ -147,38 +161,119 @@ def descend(
     tol = 0.0 if tol is None else validation.non_negative("tol", tol)
     if record_every is not None:
         record_every = validation.count("record_every", record_every)
-    n = X.shape[0]
-    epochs = islice(_drawn(batches.epochs(n, np.random.default_rng(rng))), n_epochs)
-    step = samples_seen = 0
-    seconds = 0.0
-    records = []
+    generator = np.random.default_rng(rng)
+    file = saved = None
+    if checkpoint is not None:
+        file = Checkpoint.of(checkpoint, theta, X, record_every, generator)
+        saved = file.read(seeded=rng is not None)
+    bar = _bar(progress)
+    parts = _parts(batches.epochs(X.shape[0], generator), n_epochs, record_every)
+    walk = _Walk(X, y, theta, objective, schedule, tol, file)
+    interrupted = False
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            if saved is None:
+                walk.record(keep=True)
+            else:
+                walk.go_on(saved, parts)
+            with bar(initial=walk.samples_seen, total=n_epochs * X.shape[0]) as shown:
+                while not walk.stopped and (drawn := next(parts, None)):
+                    part, seconds_to_draw, total = drawn
+                    walk.advance(part, seconds_to_draw)
+                    if record_every is None or walk.step % record_every == 0:
+                        walk.record(keep=True)
+                    _show(shown, walk, total)
+                if walk.records[-1][0] != walk.step:
+                    walk.record(keep=False)
+    except KeyboardInterrupt:
+        if walk.recorded is None:
+            raise
+        interrupted = True
+    theta, n_records = walk.recorded
+    records = walk.records[:n_records]
+    diverged = not np.isfinite(records[-1][4])
+    return Run(theta, History.from_records(records, diverged, interrupted))
 
-    def finished():
-        loss, norm = _loss_and_norm(X, y, theta, objective)
-        rate = float(schedule(step))
-        records.append((step, samples_seen / n, samples_seen, seconds, loss, norm, rate))
-        return not np.isfinite(loss) or norm < tol
 
-    with np.errstate(over="ignore", invalid="ignore"):
-        stop = finished()
-        for epoch, seconds_to_draw in _progress(epochs, n_epochs, progress):
-            seconds += seconds_to_draw
-            for part in _between_records(epoch, step, record_every):
-                if stop:
-                    break
-                start = perf_counter()
-                theta = _advance(X, y, theta, objective, part, schedule, step)
-                synchronize(theta)
-                seconds += perf_counter() - start
-                step += len(part)
-                samples_seen += int(part.bounds[-1] - part.bounds[0])
-                if record_every is None or step % record_every == 0:
-                    stop = finished()
-            if stop:
-                break
-        if records[-1][0] != step:
-            finished()
-    return Run(theta, History.from_records(records, diverged=not np.isfinite(records[-1][4])))
+class _Walk:
+    """A descent under way: where it stands, and what it has recorded."""
+
+    def __init__(self, X, y, theta, objective, schedule, tol, file):
+        self.X, self.y, self.theta = X, y, theta
+        self.objective, self.schedule, self.tol, self.file = objective, schedule, tol, file
+        self.step = self.samples_seen = self.n_parts = 0
+        self.seconds = 0.0
+        self.part = None
+        self.records = []
+        self.recorded = None  # θ at the last record, and how many records there are
+
+    @property
+    def stopped(self):
+        """Whether the last record ends the run."""
+        loss, norm = self.records[-1][4:6]
+        return not np.isfinite(loss) or norm < self.tol
+
+    def advance(self, part, seconds_to_draw):
+        """Make the steps of the next part of the epochs."""
+        start = perf_counter()
+        self.theta = _advance(
+            self.X, self.y, self.theta, self.objective, part, self.schedule, self.step
+        )
+        synchronize(self.theta)
+        self.seconds += seconds_to_draw + perf_counter() - start
+        self._pass(part)
+
+    def _pass(self, part):
+        self.part = part
+        self.n_parts += 1
+        self.step += len(part)
+        self.samples_seen += int(part.bounds[-1] - part.bounds[0])
+
+    def record(self, keep):
+        """Measure on all the data; with `keep`, put the run on disk where the caller wants it."""
+        loss, norm = _loss_and_norm(self.X, self.y, self.theta, self.objective)
+        epoch = self.samples_seen / self.X.shape[0]
+        rate = _next_rate(self.schedule, self.step)
+        self.records.append((self.step, epoch, self.samples_seen, self.seconds, loss, norm, rate))
+        self.recorded = self.theta, len(self.records)  # at once: Ctrl-C may come anywhere
+        if keep and self.file is not None:
+            self.file.write(self.theta, self.records, self._place())
+
+    def _place(self):
+        counts = self.n_parts, self.step, self.samples_seen
+        return self.file.place(*counts, self.part, self.theta, self.X, self.y)
+
+    def go_on(self, saved, parts):
+        """Pass over the parts that are done, and stand where a checkpoint was written."""
+        for part, *_ in islice(parts, saved.place["parts"]):
+            self._pass(part)
+        if self.n_parts < saved.place["parts"]:
+            reached = f"it stands at step {saved.records[-1][0]}"
+            raise self.file.foreign(f"{reached}, but n_epochs ends at step {self.step}")
+        self.theta = asarray(saved.theta, like=self.theta)
+        loss, norm = _loss_and_norm(self.X, self.y, self.theta, self.objective)
+        self.file.compare(saved, self._place(), loss, norm)
+        for step, *_, then in saved.records:
+            now = _next_rate(self.schedule, step)
+            if not (math.isnan(then) or math.isclose(now, then, rel_tol=1e-12)):
+                raise self.file.foreign(f"the learning rate of step {step} was {then} and is {now}")
+        for step, *_, norm, _ in saved.records[:-1]:
+            if norm < self.tol:
+                raise self.file.foreign(f"with tol={self.tol} it would have ended at step {step}")
+        *measured, rate = saved.records[-1]
+        if math.isnan(rate):  # the end of a table of rates that may be longer now
+            rate = _next_rate(self.schedule, self.step)
+        self.records = [*saved.records[:-1], (*measured, rate)]
+        self.seconds = measured[3]
+        self.recorded = self.theta, len(self.records)
+
+
+def _next_rate(schedule, step):
+    """The rate of the next step; NaN where a table of rates ends, as a next step would show."""
+    try:
+        return float(schedule(step))
+    except LookupError:
+        return math.nan
 
 
 def _advance(X, y, theta, objective, epoch, schedule, step):
@@ -240,22 +335,47 @@ def _between_records(epoch, step, record_every):
     return [epoch[a:b] for a, b in zip([0, *cuts], [*cuts, len(epoch)], strict=True)]
 
 
-def _drawn(epochs):
-    """Each epoch, and the seconds that drawing its order took."""
+def _parts(epochs, n_epochs, record_every):
+    """The epochs, cut where a record may lie.
+
+    Yields
+    ------
+    part : Epoch
+    seconds : float
+        That drawing it took.
+    total : int
+        Samples of the whole run, if the epochs to come are as long as this one.
+    """
+    step = samples_seen = 0
     start = perf_counter()
-    for epoch in epochs:
-        yield epoch, perf_counter() - start
+    for number, epoch in enumerate(islice(epochs, n_epochs)):
+        seconds = perf_counter() - start
+        n_samples = int(epoch.bounds[-1] - epoch.bounds[0])
+        total = samples_seen + (n_epochs - number) * n_samples
+        for part in _between_records(epoch, step, record_every):
+            yield part, seconds, total
+            seconds = 0.0
+        step += len(epoch)
+        samples_seen += n_samples
         start = perf_counter()
 
 
-def _progress(epochs, n_epochs, show):
+def _bar(show):
+    """What makes a progress bar in samples, or something as quiet as nothing."""
     if not show:
-        return epochs
+        return lambda **_: nullcontext()
     try:
         from tqdm.auto import tqdm
     except ImportError as error:
         raise ImportError("progress=True needs tqdm: `pip install tqdm`") from error
-    return tqdm(epochs, total=n_epochs, unit="epoch")
+    return partial(tqdm, unit="sample", unit_scale=True)
+
+
+def _show(bar, walk, total):
+    if bar is not None:
+        bar.total = total
+        bar.set_postfix(loss=f"{walk.records[-1][4]:.4g}", refresh=False)
+        bar.update(walk.samples_seen - bar.n)
 
 
 def checked(X, y, theta_init, objective, batches, learning_rate):
@@ -280,6 +400,7 @@ def batch_gradient_descent(
     objective=LeastSquares(),
     record_every=None,
     progress=False,
+    checkpoint=None,
 ):
     """Full-batch gradient descent: one step an epoch, with the exact gradient.
 
@@ -302,6 +423,7 @@ def batch_gradient_descent(
         tol=tol,
         record_every=record_every,
         progress=progress,
+        checkpoint=checkpoint,
     )
 
 
@@ -317,6 +439,7 @@ def stochastic_gradient_descent(
     tol=None,
     record_every=None,
     progress=False,
+    checkpoint=None,
 ):
     """Stochastic gradient descent: n steps an epoch, each with the gradient of one row.
 
@@ -340,6 +463,7 @@ def stochastic_gradient_descent(
         tol=tol,
         record_every=record_every,
         progress=progress,
+        checkpoint=checkpoint,
     )
 
 
@@ -356,6 +480,7 @@ def minibatch_gradient_descent(
     tol=None,
     record_every=None,
     progress=False,
+    checkpoint=None,
 ):
     """Mini-batch gradient descent: n/b steps an epoch, each with the mean gradient of b rows.
 
@@ -380,4 +505,5 @@ def minibatch_gradient_descent(
         tol=tol,
         record_every=record_every,
         progress=progress,
+        checkpoint=checkpoint,
     )

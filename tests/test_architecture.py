@@ -17,9 +17,9 @@ FLOORS = [
     ["validation"],
     ["schedules", "history"],
     ["objectives", "sampling"],
-    ["sweeps", "shards"],
+    ["checkpoints", "sweeps", "shards"],
     ["descent"],
-    ["noise", "accounting", "measuring", "data", "momentum", "figures", "teaching", "results"],
+    ["noise", "accounting", "measuring", "data", "momentum", "figures", "teaching", "results", "distributed"],
     ["explorer"],
     ["__init__"],
 ]

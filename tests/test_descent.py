@@ -1,6 +1,7 @@
 """Descents: the update rule, what is recorded, and what theory says of the path."""
 
 import hashlib
+import signal
 import sys
 import warnings
 from dataclasses import dataclass
@@ -416,6 +417,87 @@ def test_a_bad_rate_raises_at_its_draw_and_names_its_step(batch_size):
         next(path)
 
 
+@pytest.mark.parametrize("batch_size", [1, 5, 12])
+@pytest.mark.parametrize("record_every", [None, 1, 7])
+@pytest.mark.parametrize("kind", [list, np.array, lambda rates: dict(enumerate(rates))])
+def test_a_table_of_rates_may_end_with_the_run(batch_size, record_every, kind):
+    options = {"n": 30, "batches": gd.Shuffled(batch_size), "record_every": record_every}
+    n_steps = 3 * -(-30 // batch_size)
+    table = [0.05 / (1 + step) for step in range(n_steps + 1)]
+    expected = run(**options, learning_rate=kind(table).__getitem__)
+    theta, history = run(**options, learning_rate=kind(table[:-1]).__getitem__)
+    np.testing.assert_array_equal(theta, expected.theta)
+    np.testing.assert_array_equal(history.loss, expected.history.loss)
+    rates, longer = history.learning_rate, expected.history.learning_rate
+    np.testing.assert_array_equal(rates[:-1], longer[:-1])
+    assert np.isnan(rates[-1])
+    assert longer[-1] == table[-1]
+
+
+@pytest.mark.parametrize("record_every", [None, 1, 7])
+def test_a_table_of_rates_that_is_too_short_says_so(record_every):
+    for batch_size in (1, 5):
+        n_steps = 3 * 30 // batch_size
+        table = [0.05] * (n_steps - 1)
+        options = {"n": 30, "batches": gd.Shuffled(batch_size), "record_every": record_every}
+        with pytest.raises(IndexError, match="list index out of range"):
+            run(**options, learning_rate=table.__getitem__)
+
+
+# Ctrl-C
+
+
+def ctrl_c_at(last):
+    """A schedule under which a reader presses Ctrl-C at the step `last`."""
+
+    def schedule(step):
+        if step == last:
+            signal.raise_signal(signal.SIGINT)
+        return 1e-3
+
+    return schedule
+
+
+@pytest.mark.parametrize("objective", [LEAST_SQUARES, Quartic()], ids=["compiled", "not compiled"])
+@pytest.mark.parametrize("progress", [False, True])
+@pytest.mark.parametrize("record_every", [None, 7])
+def test_ctrl_c_returns_what_was_recorded(objective, progress, record_every):
+    options = {"objective": objective, "n": 30, "batches": gd.Shuffled(1)}
+    options |= {"record_every": record_every}
+    theta, history = run(**options, learning_rate=ctrl_c_at(73), progress=progress)
+    assert history.interrupted
+    assert not history.diverged
+    assert history.step[-1] == (60 if record_every is None else 70)
+    whole = run(**options, learning_rate=lambda step: 1e-3).history
+    assert not whole.interrupted
+    np.testing.assert_array_equal(history.loss, whole.loss[: len(history)])
+    _, X, y = problem(LEAST_SQUARES, 30)
+    assert objective.loss(theta, X, y) == history.loss[-1]
+
+
+@pytest.mark.parametrize("record", range(4))
+def test_ctrl_c_while_recording_returns_the_record_before(record):
+    class Slow(Quartic):
+        records = 0
+
+        def loss(self, theta, X, y):
+            if Slow.records == record:
+                signal.raise_signal(signal.SIGINT)
+            Slow.records += 1
+            return super().loss(theta, X, y)
+
+    if record == 0:
+        with pytest.raises(KeyboardInterrupt):
+            run(Slow())
+        return
+    theta, history = run(Slow())
+    assert history.interrupted
+    assert len(history) == record
+    expected = run(Quartic(), n_epochs=record - 1)
+    np.testing.assert_array_equal(theta, expected.theta)
+    np.testing.assert_array_equal(history.loss, expected.history.loss)
+
+
 # A reader's own parts
 
 
@@ -521,11 +603,32 @@ def test_sgd_on_data_without_noise_finds_the_truth():
 
 def test_progress_is_shown_on_demand(capsys):
     pytest.importorskip("tqdm")
-    expected, _ = run()
+    expected, history = run()
     assert capsys.readouterr().err == ""
     shown, _ = run(progress=True)
-    assert "3/3" in capsys.readouterr().err
+    last = capsys.readouterr().err.split("\r")[-1]
+    assert "100%" in last
+    assert "36.0/36.0 " in last
+    assert "sample/s" in last
+    assert f"loss={history.loss[-1]:.4g}]" in last
     np.testing.assert_array_equal(shown, expected)
+
+
+@every_scheme
+@pytest.mark.parametrize("record_every", [None, 2])
+def test_a_progress_bar_ends_at_its_end_and_a_resumed_one_begins_where_it_was(
+    tmp_path, capsys, scheme, record_every
+):
+    text = pytest.importorskip("tqdm").tqdm.format_sizeof
+    options = {"batches": scheme, "record_every": record_every, "checkpoint": tmp_path / "run"}
+    run(n_epochs=2, **options)
+    with np.load(options["checkpoint"]) as kept:
+        seen = kept["samples_seen"][-1]
+    assert seen > 0
+    whole = run(n_epochs=4, progress=True, **options).history.samples_seen[-1]
+    first, *_, last = capsys.readouterr().err.split("\r")[1:]
+    assert f"| {text(seen)}/" in first
+    assert f"| {text(whole)}/{text(whole)} " in last
 
 
 def test_progress_without_tqdm_names_the_cure(monkeypatch):

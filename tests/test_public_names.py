@@ -13,7 +13,7 @@ SIGNATURES = {
     "updates": ("X, y, theta_init, *, objective=LeastSquares(), batches, learning_rate, rng=None"),
     "descend": (
         "X, y, theta_init, *, objective=LeastSquares(), batches, learning_rate, n_epochs, "
-        "rng=None, tol=None, record_every=None, progress=False"
+        "rng=None, tol=None, record_every=None, progress=False, checkpoint=None"
     ),
     "momentum_updates": (
         "X, y, theta_init, *, objective=LeastSquares(), batches, learning_rate, momentum, "
@@ -21,15 +21,15 @@ SIGNATURES = {
     ),
     "batch_gradient_descent": (
         "X, y, theta_init, learning_rate=0.01, n_epochs=100, tol=1e-6, *, "
-        "objective=LeastSquares(), record_every=None, progress=False"
+        "objective=LeastSquares(), record_every=None, progress=False, checkpoint=None"
     ),
     "stochastic_gradient_descent": (
         "X, y, theta_init, learning_rate=0.01, n_epochs=10, *, rng=None, "
-        "objective=LeastSquares(), tol=None, record_every=None, progress=False"
+        "objective=LeastSquares(), tol=None, record_every=None, progress=False, checkpoint=None"
     ),
     "minibatch_gradient_descent": (
         "X, y, theta_init, batch_size=32, learning_rate=0.01, n_epochs=50, *, rng=None, "
-        "objective=LeastSquares(), tol=None, record_every=None, progress=False"
+        "objective=LeastSquares(), tol=None, record_every=None, progress=False, checkpoint=None"
     ),
     "LeastSquares": "l2=0.0",
     "LogisticRegression": "l2=0.0",
