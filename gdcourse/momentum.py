@@ -92,7 +92,8 @@ def steps(X, y, theta, objective, epochs, schedule, momentum, nesterov):
     step = samples_seen = 0
     yield step, samples_seen, theta
     for epoch in epochs:
-        for batch_size, batch in zip(epoch.batch_sizes.tolist(), epoch.to(X), strict=True):
+        sizes = epoch.batch_sizes.tolist()
+        for batch_size, batch in zip(sizes, epoch.to(X), strict=True):
             at = theta + momentum * velocity if nesterov else theta
             gradient = objective.gradient(at, rows(X, batch), rows(y, batch))
             velocity = momentum * velocity - rate_at(schedule, step) * gradient
