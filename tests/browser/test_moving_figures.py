@@ -467,7 +467,7 @@ def test_a_figure_of_the_book_is_usable_within_a_second(browser, address, chapte
 
 # Accessibility
 
-AXE = course.NODE_MODULES / "axe-core" / "axe.min.js"
+AXE = course.ROOT / "node_modules" / "axe-core" / "axe.min.js"
 FAULTS = """async (options) => (await axe.run(document, options)).violations
     .filter(fault => ["serious", "critical"].includes(fault.impact))
     .flatMap(fault => fault.nodes.map(node => `${fault.id}: ${node.target} ${node.html}`))
