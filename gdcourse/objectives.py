@@ -158,6 +158,11 @@ class LogisticRegression(_LinearModel):
             raise ValueError("y must hold the labels 0 and 1 for LogisticRegression")
 
 
+def _scores(inputs, weights):
+    """inputs @ weights, laid out class by class: what runs over classes then runs along memory."""
+    return (weights.T @ inputs.T).T
+
+
 class _SoftmaxOutput:
     """Softmax cross-entropy over `n_classes` outputs."""
 
@@ -179,7 +184,7 @@ class _SoftmaxOutput:
     def _onehot(self, z, y):
         xp = array_namespace(z)
         classes = xp.arange(z.shape[1], dtype=y.dtype, device=y.device)
-        return xp.astype(y[:, None] == classes[None, :], z.dtype)
+        return xp.astype(classes[:, None] == y[None, :], z.dtype).T
 
     def _check_labels(self, y, n_classes):
         xp = array_namespace(y)
@@ -217,6 +222,9 @@ class SoftmaxRegression(_SoftmaxOutput, _LinearModel):
         super().__post_init__()
         n_classes = validation.count("n_classes", self.n_classes, minimum=2)
         object.__setattr__(self, "n_classes", n_classes)
+
+    def predict(self, theta, X):
+        return _scores(X, theta)
 
     def check(self, theta, X, y):
         _check_theta(theta, (X.shape[1], self.n_classes))
@@ -352,7 +360,7 @@ class MLP(_SoftmaxOutput):
         activations = [X]
         for weights, biases in hidden:
             activations.append(xp.tanh(activations[-1] @ weights + biases))
-        return [*activations, activations[-1] @ matrix + bias]
+        return [*activations, _scores(activations[-1], matrix) + bias]
 
     def _backward(self, theta, X, y):
         """For each layer, first to last, its inputs (n, in) and the slopes δ (n, out) of L_i."""

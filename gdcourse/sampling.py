@@ -70,6 +70,12 @@ class Epoch:
         return Epoch(self.order, self.bounds[start : max(start, stop) + 1])
 
     @property
+    def rows(self):
+        """All rows in their order of use: indices, or a slice."""
+        used = slice(self.bounds[0], self.bounds[-1])
+        return used if self.order is None else self.order[used]
+
+    @property
     def batch_sizes(self):
         """Samples in each batch, shape (k,)."""
         return np.diff(self.bounds)

@@ -224,6 +224,8 @@ def rate_at(schedule, step):
 
 def rates(schedule, start, stop):
     """The learning rates of the steps ``start..stop - 1``, as `rate_at` gives them one by one."""
+    if isinstance(schedule, constant):  # checked when it was made
+        return np.full(stop - start, float(schedule.learning_rate))
     if not _takes_arrays(schedule):
         return np.array([rate_at(schedule, step) for step in range(start, stop)])
     drawn = np.broadcast_to(schedule(np.arange(start, stop)), stop - start)

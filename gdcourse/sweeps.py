@@ -12,8 +12,8 @@ import numpy as np
 from gdcourse.backend import array_namespace, asarray, rows
 from gdcourse.objectives import LeastSquares, LogisticRegression, SoftmaxRegression
 
-# Rows in a mean batch; above it BLAS is busy, and the definition is as fast.
-MOST_ROWS = {LeastSquares: 256, LogisticRegression: 256, SoftmaxRegression: 128}
+# Rows in a mean batch; above it the definition is as fast, for NumPy has the quicker exponentials.
+MOST_ROWS = {LeastSquares: np.inf, LogisticRegression: np.inf, SoftmaxRegression: 256}
 FEWEST_STEPS = 16  # in one call; fewer are over before a kernel is loaded
 AHEAD = 16  # rows between the one that is asked of memory and the one in use
 NEAR = 1024  # bytes of it; the processor itself asks for the rest of a long row
@@ -46,14 +46,16 @@ def compiled(X, y, theta, objective, epoch, rates):
     if order.min() < -len(X) or order.max() >= len(X):  # machine code would read beyond the array
         raise IndexError(f"a batch holds a row that is none of the {len(X)} of X")
     theta = np.array(theta, order="C")
-    loop = _softmax_loop if isinstance(objective, SoftmaxRegression) else _scalar_loop
+    loop = _rows_loop if len(order) == len(epoch) else _batches_loop
+    if isinstance(objective, SoftmaxRegression):
+        loop = _softmax_loop
     _machine_code(loop)(
         np.asarray(X),
         np.asarray(y),
         theta,
         order,
         epoch.bounds,
-        rates.astype(theta.dtype, copy=False),
+        rates.astype(theta.dtype),
         theta.dtype.type(objective.l2),
         isinstance(objective, LogisticRegression),
     )
@@ -149,27 +151,28 @@ def _residual(z, y, logistic):
     return z - y
 
 
-def _scalar_loop(X, y, theta, order, bounds, rates, l2, logistic):
+def _rows_loop(X, y, theta, order, bounds, rates, l2, logistic):
+    zero, one = X.dtype.type(0), X.dtype.type(1)
+    n_features = X.shape[1]
+    for k in range(len(order)):
+        _fetch(X, order, k)
+        row = order[k]
+        x = X[row]
+        z = zero
+        for j in range(n_features):
+            z += x[j] * theta[j]
+        step = rates[k] * _residual(z, y[row], logistic)
+        keep = one - rates[k] * l2
+        for j in range(n_features):
+            theta[j] = keep * theta[j] - step * x[j]
+
+
+def _batches_loop(X, y, theta, order, bounds, rates, l2, logistic):
     zero, one = X.dtype.type(0), X.dtype.type(1)
     n_features = X.shape[1]
     gradient = np.zeros_like(theta)
     for k in range(len(rates)):
         first, last = bounds[k] - bounds[0], bounds[k + 1] - bounds[0]
-        keep = one - rates[k] * l2
-        if last - first == 1:  # half the work of going through the sum of the batch
-            _fetch(X, order, first)
-            row = order[first]
-            x = X[row]
-            z = zero
-            for j in range(n_features):
-                z += x[j] * theta[j]
-            if l2:
-                for j in range(n_features):
-                    theta[j] *= keep
-            step = rates[k] * _residual(z, y[row], logistic)
-            for j in range(n_features):
-                theta[j] -= step * x[j]
-            continue
         for i in range(first, last):
             _fetch(X, order, i)
             row = order[i]
@@ -181,6 +184,7 @@ def _scalar_loop(X, y, theta, order, bounds, rates, l2, logistic):
             for j in range(n_features):
                 gradient[j] += residual * x[j]
         scale = rates[k] / X.dtype.type(last - first)
+        keep = one - rates[k] * l2
         for j in range(n_features):
             theta[j] = keep * theta[j] - scale * gradient[j]
             gradient[j] = 0

@@ -165,6 +165,7 @@ def test_a_part_of_an_epoch_has_those_batches(scheme, cut):
     assert [np.arange(12)[batch].tolist() for batch in part] == expected
     assert len(part) == len(expected)
     assert part.batch_sizes.tolist() == [len(batch) for batch in expected]
+    assert np.arange(12)[part.rows].tolist() == [row for batch in expected for row in batch]
 
 
 UNBIASED = (gd.Shuffled, gd.WithReplacement, gd.BlockShuffled, gd.Stratified)

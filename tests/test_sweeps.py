@@ -1,5 +1,8 @@
 """A compiled sweep is the definition, faster: both must walk the same path."""
 
+import time
+from threading import Thread
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -77,6 +80,35 @@ def test_the_compiled_loop_is_the_python_one(monkeypatch, objective, batch_size)
     monkeypatch.setattr(sweeps, "_machine_code", lambda loop: loop)
     interpreted = sweeps.compiled(X, y, theta, objective, epoch, rates)
     np.testing.assert_allclose(compiled, interpreted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
+@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("scheme", [gd.Shuffled, gd.InOrder])
+def test_a_part_of_an_epoch_can_be_swept(objective, batch_size, scheme):
+    X, y, theta = problem({"n": 20, "d": 3, "seed": 7, "dtype": np.float64, "objective": objective})
+    part = next(scheme(batch_size).epochs(20, 1))[2:5]
+    if part.order is not None:
+        part = gd.Epoch(np.where(part.order % 2, part.order, part.order - 20), part.bounds)
+    *_, expected = descent.steps(X, y, theta, objective, part, schedules.constant(0.1), 0)
+    swept = sweeps.compiled(X, y, theta, objective, part, np.full(3, 0.1))
+    np.testing.assert_allclose(swept, expected, rtol=1e-12)
+
+
+def test_other_threads_run_during_a_sweep():
+    X, y, theta = problem({"n": 1000, "d": 100, "seed": 7, "dtype": np.float64})
+    order = np.random.default_rng(0).integers(1000, size=4_000_000)
+    epoch = gd.Epoch(order, np.arange(0, 4_000_001, 100))
+    rates = np.full(len(epoch), 1e-4)
+    sweeps.compiled(X, y, theta, gd.LeastSquares(), epoch[:16], rates[:16])  # compiled by now
+    arguments = (X, y, theta, gd.LeastSquares(), epoch, rates)
+    sweep = Thread(target=sweeps.compiled, args=arguments)
+    sweep.start()
+    turns = 0
+    while sweep.is_alive():
+        time.sleep(0.001)
+        turns += 1
+    assert turns > 10  # a sweep that kept the interpreter would leave one or two
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
@@ -182,6 +214,16 @@ def test_a_sweep_is_not_taken_where_it_does_not_pay(change):
     }
     assert sweeps.choose(**fitting) is sweeps.compiled
     assert sweeps.choose(**(fitting | change)) is None
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
+def test_a_sum_of_exponentials_is_left_to_numpy_in_large_batches(objective):
+    n = 16 * 300
+    X, y, theta = problem({"n": n, "d": 2, "seed": 6, "dtype": np.float64, "objective": objective})
+    softmax = isinstance(objective, gd.SoftmaxRegression)
+    for batch_size, expected in ((256, False), (300, softmax)):
+        epoch = next(gd.Shuffled(batch_size, drop_last=True).epochs(n, 0))
+        assert (sweeps.choose(X, y, theta, objective, epoch) is None) == expected
 
 
 @pytest.mark.parametrize("objective", [*OBJECTIVES, gd.MLP((3, 4, 2), l2=0.3)], ids=repr)
