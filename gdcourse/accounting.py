@@ -55,6 +55,15 @@ class ParallelStep(NamedTuple):
 def iterations_per_epoch(n_samples, batch_size, drop_last=False):
     """⌈n/b⌉ updates in one pass over the data, or ⌊n/b⌋ where a short last batch is left out.
 
+    Parameters
+    ----------
+    n_samples, batch_size : int
+    drop_last : bool
+
+    Returns
+    -------
+    int
+
     Raises
     ------
     ValueError
@@ -72,6 +81,12 @@ def iterations_per_epoch(n_samples, batch_size, drop_last=False):
 
 def training_counts(n_samples, batch_size, n_epochs, drop_last=False):
     """Iterations an epoch, iterations in all, and samples seen.
+
+    Parameters
+    ----------
+    n_samples, batch_size, n_epochs : int
+    drop_last : bool
+        Whether a short last batch is left out of every epoch.
 
     Returns
     -------

@@ -404,7 +404,20 @@ def batch_gradient_descent(
 ):
     """Full-batch gradient descent: one step an epoch, with the exact gradient.
 
-    `descend` with ``FullBatch()``; see there for the parameters.
+    `descend` with ``FullBatch()``.
+
+    Parameters
+    ----------
+    X, y, theta_init, learning_rate, n_epochs, tol, objective, record_every, progress, checkpoint
+        As in `descend`.
+
+    Returns
+    -------
+    Run
+
+    References
+    ----------
+    Y. Nesterov (2018), doi:10.1007/978-3-319-91578-4, sections 1.2 and 2.1, for its rate.
 
     Examples
     --------
@@ -443,7 +456,22 @@ def stochastic_gradient_descent(
 ):
     """Stochastic gradient descent: n steps an epoch, each with the gradient of one row.
 
-    `minibatch_gradient_descent` with batches of one; see `descend` for the parameters.
+    `minibatch_gradient_descent` with batches of one.
+
+    Parameters
+    ----------
+    X, y, theta_init, learning_rate, n_epochs, rng, objective, tol, record_every, progress
+        As in `descend`.
+    checkpoint
+        As in `descend`.
+
+    Returns
+    -------
+    Run
+
+    References
+    ----------
+    H. Robbins and S. Monro (1951), doi:10.1214/aoms/1177729586.
 
     Examples
     --------
@@ -484,7 +512,24 @@ def minibatch_gradient_descent(
 ):
     """Mini-batch gradient descent: n/b steps an epoch, each with the mean gradient of b rows.
 
-    `descend` with ``Shuffled(batch_size)``; see there for the parameters.
+    `descend` with ``Shuffled(batch_size)``.
+
+    Parameters
+    ----------
+    X, y, theta_init
+        As in `descend`.
+    batch_size : int
+        From 1 to the number of rows; the last batch of an epoch can be shorter.
+    learning_rate, n_epochs, rng, objective, tol, record_every, progress, checkpoint
+        As in `descend`.
+
+    Returns
+    -------
+    Run
+
+    References
+    ----------
+    L. Bottou, F. E. Curtis and J. Nocedal (2018), doi:10.1137/16M1080173.
 
     Examples
     --------

@@ -55,6 +55,15 @@ def batch_gradient_variance(variance, batch_size, n_samples=None):
         The number of rows, where the batch is drawn without replacement. The
         finite-population factor (n − b)/(n − 1) is zero at b = n.
 
+    Returns
+    -------
+    float
+        E‖∇_b − ∇J‖², a squared gradient.
+
+    References
+    ----------
+    K. Mishchenko, A. Khaled and P. Richtárik (2020), arXiv:2006.05988, lemma 1.
+
     Examples
     --------
     >>> batch_gradient_variance(8.0, 4)
@@ -221,12 +230,22 @@ def stationary_covariance(X, y, learning_rate, batch_size=1, *, l2=0.0, exact=Tr
 def noise_floor(X, y, learning_rate, batch_size=1, *, l2=0.0, exact=True):
     """The excess loss E[J(θ)] − J(θ*) = ½·tr(HC) at which a constant learning rate ends.
 
-    C is the `stationary_covariance`; see there for parameters and errors. To first order the
-    floor is α·tr S/(4b), whatever H is.
+    C is the `stationary_covariance`; see there for errors. To first order the floor is
+    α·tr S/(4b), whatever H is.
+
+    Parameters
+    ----------
+    X, y, learning_rate, batch_size, l2, exact
+        As in `stationary_covariance`.
 
     Returns
     -------
     float
+        In the unit of the loss.
+
+    References
+    ----------
+    A. Dieuleveut, A. Durmus and F. Bach (2020), doi:10.1214/19-AOS1850.
 
     Examples
     --------

@@ -25,16 +25,19 @@ __all__ = [
 
 
 class Objective(Protocol):
-    """What a descent asks of an objective; anything with these three methods will do."""
+    """What a descent asks of an objective; anything with these three methods will do.
+
+    All of them take `theta`, `X` of shape (n, d) and `y` of shape (n,), arrays of one library.
+    """
 
     def loss(self, theta, X, y):
-        """The mean over the rows given: a 0-d array."""
+        """The mean loss over the rows given: a 0-d array."""
 
     def gradient(self, theta, X, y):
         """The mean gradient over the rows given, shaped like `theta`."""
 
     def per_sample_gradients(self, theta, X, y):
-        """The gradient of every row, shape (n, *theta.shape); their mean is `gradient`."""
+        """The gradient of every row, shape ``(n, *theta.shape)``; their mean is `gradient`."""
 
 
 class _LinearModel:
@@ -44,6 +47,7 @@ class _LinearModel:
         object.__setattr__(self, "l2", validation.non_negative("l2", self.l2))
 
     def predict(self, theta, X):
+        """Xθ, before any link function, shape (n,)."""
         return X @ theta
 
     def loss(self, theta, X, y):
@@ -65,7 +69,7 @@ class _LinearModel:
         return gradient + self.l2 * theta if self.l2 else gradient
 
     def per_sample_gradients(self, theta, X, y):
-        """∇L_i(θ) + l2·θ for every row, shape (n, *theta.shape)."""
+        """∇L_i(θ) + l2·θ for every row, shape ``(n, *theta.shape)``."""
         residual = self.residual(self._predict(theta, X, y), y)
         if residual.ndim == 1:
             return X * residual[:, None] + self.l2 * theta
@@ -131,6 +135,10 @@ class LogisticRegression(_LinearModel):
     l2 : float
         Weight of the ridge term, zero or more. Without it, and with classes that a plane
         separates, there is no finite minimiser.
+
+    References
+    ----------
+    D. R. Cox (1958), doi:10.1111/j.2517-6161.1958.tb00292.x.
 
     Examples
     --------
@@ -273,6 +281,7 @@ class MLP(_SoftmaxOutput):
 
     @property
     def n_parameters(self):
+        """Length of θ: for each layer, outputs times one more than the inputs."""
         return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(self.layer_sizes))
 
     def initial(self, rng=None, like=None, dtype="float64"):
@@ -284,6 +293,11 @@ class MLP(_SoftmaxOutput):
         like : array, optional
             Decides the library and the device; NumPy by default.
         dtype : str
+            Name of a floating-point type.
+
+        Returns
+        -------
+        (n_parameters,) array
         """
         rng = np.random.default_rng(rng)
         layers = []

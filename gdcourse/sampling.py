@@ -91,7 +91,19 @@ class Sampler(Protocol):
     """What a descent asks of a sampling scheme; anything with this method will do."""
 
     def epochs(self, n_samples, rng) -> Iterator[Epoch]:
-        """One pass after another, for ever."""
+        """One pass after another, for ever.
+
+        Parameters
+        ----------
+        n_samples : int
+            Rows of the data.
+        rng : numpy.random.Generator
+            What the scheme draws with; those of the package take a seed or None too.
+
+        Yields
+        ------
+        Epoch
+        """
 
 
 @dataclass(frozen=True)
@@ -136,7 +148,13 @@ class FullBatch:
 
 @dataclass(frozen=True)
 class InOrder(_Scheme):
-    """The rows as they lie, the same in every epoch: safe only where their order is random."""
+    """The rows as they lie, the same in every epoch: safe only where their order is random.
+
+    Parameters
+    ----------
+    batch_size, drop_last
+        As in `Shuffled`.
+    """
 
     def _epochs(self, n_samples, rng):
         epoch = Epoch(None, self._bounds(n_samples))
@@ -146,7 +164,17 @@ class InOrder(_Scheme):
 
 @dataclass(frozen=True)
 class ShuffledOnce(_Scheme):
-    """One random order, the same in every epoch ("shuffle once")."""
+    """One random order, the same in every epoch ("shuffle once").
+
+    Parameters
+    ----------
+    batch_size, drop_last
+        As in `Shuffled`.
+
+    References
+    ----------
+    I. Safran and O. Shamir (2020), arXiv:1908.00045.
+    """
 
     def _epochs(self, n_samples, rng):
         epoch = Epoch(rng.permutation(n_samples), self._bounds(n_samples))
@@ -188,6 +216,15 @@ class WithReplacement(_Scheme):
 
     An epoch has as many batches as one of `Shuffled`, all of them of exactly `batch_size`. A
     share of about 1/e of the rows is left out of each epoch.
+
+    Parameters
+    ----------
+    batch_size, drop_last
+        As in `Shuffled`; `drop_last` decides how many batches an epoch has.
+
+    References
+    ----------
+    H. Robbins and S. Monro (1951), doi:10.1214/aoms/1177729586.
     """
 
     def _epochs(self, n_samples, rng):
@@ -206,10 +243,13 @@ class BlockShuffled(_Scheme):
     Parameters
     ----------
     batch_size : int
+        From 1 to the number of samples.
     block_size : int
         Neighbouring rows that are read together.
     buffer_blocks : int
         Blocks that are shuffled together.
+    drop_last : bool
+        Whether to leave out a last batch that would be shorter than the others.
 
     References
     ----------
@@ -271,7 +311,10 @@ class Stratified(_ByClass):
     Parameters
     ----------
     batch_size : int
+        From 1 to the number of samples.
     labels : (n_samples,) array on the host
+    drop_last : bool
+        Whether to leave out a last batch that would be shorter than the others.
     """
 
     def _epochs(self, n_samples, rng):
@@ -300,7 +343,10 @@ class Balanced(_ByClass):
     Parameters
     ----------
     batch_size : int
+        From 1 to the number of samples.
     labels : (n_samples,) array on the host
+    drop_last : bool
+        Whether an epoch has ⌊n/b⌋ batches and not ⌈n/b⌉.
     """
 
     def _epochs(self, n_samples, rng):
@@ -330,6 +376,10 @@ def shuffled_batches(X, y, batch_size, rng=None):
         From 1 to n; the last batch can be shorter.
     rng : numpy.random.Generator, seed or None
 
+    Returns
+    -------
+    iterator of (X_batch, y_batch) pairs
+
     Examples
     --------
     >>> X, y = np.arange(10.0).reshape(5, 2), np.arange(5.0)
@@ -351,6 +401,10 @@ def sampled_batches(X, y, batch_size, n_batches, rng=None):
         From 1 to n.
     n_batches : int
     rng : numpy.random.Generator, seed or None
+
+    Returns
+    -------
+    iterator of (X_batch, y_batch) pairs
     """
     X, y = validation.data(X, y)
     n = X.shape[0]
@@ -371,6 +425,10 @@ def stratified_batches(X, y, batch_size, rng=None):
     batch_size : int
         From 1 to n; the last batch can be shorter.
     rng : numpy.random.Generator, seed or None
+
+    Returns
+    -------
+    iterator of (X_batch, y_batch) pairs
     """
     X, y = validation.data(X, y)
     return _pairs(X, y, next(Stratified(batch_size, to_host(y)).epochs(X.shape[0], rng)))
