@@ -78,13 +78,27 @@ def asarray(values, like, dtype=None):
         Decides the library and the device.
     dtype : str, optional
         Name of a type, such as ``"int64"``; by default that of `values`.
+
+    Returns
+    -------
+    array
     """
     xp = array_namespace(like)
     return xp.asarray(np.asarray(values, dtype=dtype), device=device(like))
 
 
 def to_host(array):
-    """`array` as a NumPy array; waits for the device where there is one."""
+    """`array` as a NumPy array; waits for the device where there is one.
+
+    Parameters
+    ----------
+    array : array of any library
+
+    Returns
+    -------
+    numpy.ndarray
+        `array` itself where it is one.
+    """
     if isinstance(array, np.ndarray | np.generic):
         return np.asarray(array)
     if is_cupy_array(array):
@@ -94,7 +108,18 @@ def to_host(array):
 
 
 def rows(array, batch):
-    """Rows `batch` of `array`, a slice or an array of indices on the same device."""
+    """Rows of an array, one batch of them.
+
+    Parameters
+    ----------
+    array : (n, ...) array
+    batch : slice or (b,) int array
+        Indices lie on the device of `array`.
+
+    Returns
+    -------
+    (b, ...) array
+    """
     if isinstance(batch, slice):
         return array[batch, ...]
     if hasattr(array, "take"):  # the method is faster than the function of its library
@@ -103,17 +128,40 @@ def rows(array, batch):
 
 
 def block_rows(X):
-    """Rows of `X` to work on at a time: what a cache holds, or what keeps a device busy."""
+    """Rows of `X` to work on at a time: what a cache holds, or what keeps a device busy.
+
+    Parameters
+    ----------
+    X : (n, d) array
+
+    Returns
+    -------
+    int
+    """
     values = 2**16 if isinstance(X, np.ndarray) else 2**24
     return max(256, values // X.shape[1])
 
 
 def blocks(n_rows, size):
-    """Slices that cut all rows into neighbours, `size` at a time; the last can be shorter."""
+    """Slices that cut all rows into neighbours, `size` at a time; the last can be shorter.
+
+    Parameters
+    ----------
+    n_rows, size : int
+
+    Returns
+    -------
+    iterator of slice
+    """
     return (slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size))
 
 
 def synchronize(array):
-    """Wait until the device that holds `array` has finished, so that a clock tells the truth."""
+    """Wait until the device that holds `array` has finished, so that a clock tells the truth.
+
+    Parameters
+    ----------
+    array : array of any library
+    """
     if is_cupy_array(array):
         array.device.synchronize()

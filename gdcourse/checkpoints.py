@@ -28,7 +28,16 @@ CURE = "give another path, or remove the file to start afresh"
 
 
 class Saved(NamedTuple):
-    """What a checkpoint holds: θ on the host, the records, and where the run stands."""
+    """What a checkpoint holds: θ on the host, the records, and where the run stands.
+
+    Attributes
+    ----------
+    theta : array
+    records : list of tuple
+        A row of the history each.
+    place : dict
+        Steps and samples so far, the state of the generator, and digests of the last batch.
+    """
 
     theta: np.ndarray
     records: list

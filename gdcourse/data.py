@@ -62,6 +62,12 @@ def linear_problem(n_samples, n_features, *, noise=0.1, condition=1.0, rng=None,
 def diabetes(*, standardise=True, xp=np):
     """442 patients, 10 measurements, and the progress of the disease a year later.
 
+    Parameters
+    ----------
+    standardise : bool
+    xp : module
+        Array library of the result.
+
     Returns
     -------
     X : (442, 10) array
@@ -82,12 +88,22 @@ def diabetes(*, standardise=True, xp=np):
 def digits(*, standardise=True, xp=np):
     """1797 handwritten digits of 8×8 pixels, in 10 classes of nearly equal size.
 
+    Parameters
+    ----------
+    standardise : bool
+    xp : module
+        Array library of the result.
+
     Returns
     -------
     X : (1797, 65) array, or (1797, 64) as they come
         With `standardise`, grey values from 0 to 1 in place of 0 to 16, and a column of ones
         at the end for the intercepts.
     y : (1797,) array of labels 0..9
+
+    References
+    ----------
+    E. Alpaydin and C. Kaynak (1998), doi:10.24432/C50P49.
     """
     X, y = _load("load_digits")
     return xp.asarray(_with_ones(X / 16) if standardise else X), xp.asarray(y)
@@ -96,12 +112,22 @@ def digits(*, standardise=True, xp=np):
 def breast_cancer(*, standardise=True, xp=np):
     """569 tumours, 30 measurements, malignant (0, 212 of them) or benign (1, 357).
 
+    Parameters
+    ----------
+    standardise : bool
+    xp : module
+        Array library of the result.
+
     Returns
     -------
     X : (569, 31) array, or (569, 30) as they come
         With `standardise`, features of mean 0 and variance 1, and a column of ones at the end
         for the intercept. A plane separates the classes.
     y : (569,) array of labels 0 and 1
+
+    References
+    ----------
+    W. Wolberg, O. Mangasarian, N. Street and W. Street (1995), doi:10.24432/C5DW2B.
     """
     X, y = _load("load_breast_cancer")
     return xp.asarray(_with_ones(_standardise(X)) if standardise else X), xp.asarray(y)
@@ -110,12 +136,22 @@ def breast_cancer(*, standardise=True, xp=np):
 def wine(*, standardise=True, xp=np):
     """178 wines, 13 measurements, of three growers (59, 71 and 48).
 
+    Parameters
+    ----------
+    standardise : bool
+    xp : module
+        Array library of the result.
+
     Returns
     -------
     X : (178, 14) array, or (178, 13) as they come
         With `standardise`, features of mean 0 and variance 1, and a column of ones at the end
         for the intercepts. Raw, their scales differ by thousands.
     y : (178,) array of labels 0..2
+
+    References
+    ----------
+    S. Aeberhard and M. Forina (1991), doi:10.24432/C5PC7J.
     """
     X, y = _load("load_wine")
     return xp.asarray(_with_ones(_standardise(X)) if standardise else X), xp.asarray(y)
@@ -126,6 +162,12 @@ def china(*, standardise=True, xp=np):
 
     Each of the 425 × 638 pixels that are not on the edge is a row. The rows lie as the picture
     is read, line by line, so neighbouring rows are much alike. Decoding the picture needs Pillow.
+
+    Parameters
+    ----------
+    standardise : bool
+    xp : module
+        Array library of the result.
 
     Returns
     -------

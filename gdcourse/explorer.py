@@ -49,7 +49,15 @@ def update(theta, X, y, learning_rate, step):
 
 @dataclass(frozen=True)
 class Explorer:
-    """A figure that a notebook shows and a page of the book lets the reader move."""
+    """A figure that a notebook shows and a page of the book lets the reader move.
+
+    Attributes
+    ----------
+    name : str
+        Its own on its page.
+    html : str
+        The figure, a table of its numbers, and its data.
+    """
 
     name: str
     html: str = field(repr=False)
@@ -85,8 +93,10 @@ def three_estimators(
         Rounded, like X, to three decimals.
     start : pair of float
         θ at step 0, rounded to six decimals.
-    learning_rate, batch_size
-        Where the controls stand at first.
+    learning_rate : float
+        Where its control stands at first.
+    batch_size : int
+        Where its control stands at first.
     batch_sizes : sequence of int
         What the reader can choose from.
     n_steps : int
@@ -146,7 +156,12 @@ def noise_ball(
     The reader sets the learning rate, the batch size, a decay of the rate (that of
     ``schedules.inverse_time``) and an average of the iterates of the second half. The ellipse
     is that of ``stationary_covariance``: two standard deviations, which hold 86% of a normal
-    distribution. For the parameters see `three_estimators`.
+    distribution.
+
+    Parameters
+    ----------
+    X, y, start, learning_rate, batch_size, batch_sizes, n_steps, rng, name
+        As in `three_estimators`.
 
     Returns
     -------
@@ -212,7 +227,14 @@ def your_update(
 
     The code defines ``update(theta, X, y, learning_rate, step)``: it gets a list of two
     parameters and the rows of one mini-batch as lists, and returns the next two parameters.
-    It runs in the browser, on MicroPython. For the other parameters see `three_estimators`.
+    It runs in the browser, on MicroPython.
+
+    Parameters
+    ----------
+    X, y, start, learning_rate, batch_size, batch_sizes, n_steps, rng, name
+        As in `three_estimators`.
+    code : str
+        What the editor holds at first.
 
     Returns
     -------
@@ -616,7 +638,7 @@ def scaling_calculator(
     Parameters
     ----------
     n_workers : int
-    n_parameters, bytes_per_value
+    n_parameters, bytes_per_value : int
         Their product is the size of a gradient.
     batch_size : int
         Rows of all workers together, or with ``scaling="weak"`` of each of them.

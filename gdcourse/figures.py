@@ -9,6 +9,7 @@ import numpy as np
 
 __all__ = ["COLOURS", "LABELS", "contours", "curve", "path", "points_and_theory", "use_style"]
 
+#: Variant, or theory: its colour in every chapter.
 COLOURS = {
     "full batch": "#0072B2",
     "mini-batch": "#009E73",
@@ -16,6 +17,7 @@ COLOURS = {
     "theory": "#444444",
 }
 
+#: Name of a column of a history: label of its axis.
 LABELS = {
     "step": "steps (updates)",
     "epoch": "epochs",
@@ -45,6 +47,13 @@ def curve(history, ax, *, x="step", y="loss", offset=0.0, variant=None, **line):
         Taken off `y`: the loss at the minimiser, to show the excess.
     variant : str, optional
         "full batch", "mini-batch" or "SGD": decides colour and label.
+    **line : optional
+        Properties of the line, as of ``ax.plot``.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        `ax`.
     """
     style = {"color": COLOURS[variant], "label": variant} if variant else {}
     ax.plot(getattr(history, x), getattr(history, y) - offset, **(style | line))
@@ -65,6 +74,11 @@ def contours(first, second, values, ax, *, minimiser=None):
         The objective, drawn at levels that are even on a log scale.
     ax : matplotlib.axes.Axes
     minimiser : pair of float, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        `ax`.
     """
     span = values - values.min()
     levels = np.geomspace(max(span.max() * 1e-3, np.finfo(float).tiny), span.max(), 12)
@@ -76,7 +90,22 @@ def contours(first, second, values, ax, *, minimiser=None):
 
 
 def path(thetas, ax, *, variant=None, **line):
-    """The way of a descent through two parameters, as an (m, 2) array."""
+    """The way of a descent through two parameters.
+
+    Parameters
+    ----------
+    thetas : (m, 2) array
+    ax : matplotlib.axes.Axes
+    variant : str, optional
+        "full batch", "mini-batch" or "SGD": decides colour and label.
+    **line : optional
+        Properties of the line, as of ``ax.plot``.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        `ax`.
+    """
     thetas = np.asarray(thetas)
     style = {"marker": "o", "markersize": 3, "linewidth": 1.2}
     if variant:
@@ -86,7 +115,23 @@ def path(thetas, ax, *, variant=None, **line):
 
 
 def points_and_theory(x, measured, theory, ax, *, errors=None, variant=None, label=None):
-    """Measured points with error bars, and the line that theory draws through them."""
+    """Measured points with error bars, and the line that theory draws through them.
+
+    Parameters
+    ----------
+    x, measured, theory : (m,) array
+    ax : matplotlib.axes.Axes
+    errors : (m,) array, optional
+        Half the length of each bar.
+    variant : str, optional
+        "full batch", "mini-batch" or "SGD": decides the colour, and the label without `label`.
+    label : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        `ax`.
+    """
     colour = COLOURS.get(variant, "C0")
     ax.errorbar(x, measured, yerr=errors, fmt="o", color=colour, capsize=2, label=label or variant)
     ax.plot(x, theory, "--", color=COLOURS["theory"], linewidth=1.2, zorder=1)

@@ -65,7 +65,14 @@ COLUMNS = tuple(field.name for field in fields(History) if field.type is np.ndar
 
 
 class Run(NamedTuple):
-    """``theta, history = descend(...)``."""
+    """``theta, history = descend(...)``.
+
+    Attributes
+    ----------
+    theta : array
+        The parameters at the end, on the device and in the library they came in.
+    history : History
+    """
 
     theta: Any
     history: History

@@ -47,7 +47,7 @@ class _LinearModel:
         object.__setattr__(self, "l2", validation.non_negative("l2", self.l2))
 
     def predict(self, theta, X):
-        """Xθ, before any link function, shape (n,)."""
+        """Xθ, before any link function, shape (n,) or (n, n_classes)."""
         return X @ theta
 
     def loss(self, theta, X, y):

@@ -14,13 +14,30 @@ __all__ = ["Table", "read_table", "write_table"]
 
 
 class Table(NamedTuple):
-    """What `read_table` finds in a file."""
+    """What `read_table` finds in a file.
+
+    Attributes
+    ----------
+    header : dict of str
+        What was measured, on which machine, with which versions, and when.
+    columns : dict of array
+        Columns of the table by name.
+    """
 
     header: dict
     columns: dict
 
     def where(self, **wanted):
         """The columns, with only those rows that hold the values wanted.
+
+        Parameters
+        ----------
+        **wanted : str or float
+            Names of columns, and the value that each of them is to have.
+
+        Returns
+        -------
+        dict of array
 
         Examples
         --------
@@ -65,6 +82,10 @@ def write_table(path, header, rows):
 
 def read_table(path):
     """Read what `write_table` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
 
     Returns
     -------

@@ -26,6 +26,11 @@ __all__ = [
 class constant:
     """The same learning rate α at every step.
 
+    Parameters
+    ----------
+    learning_rate : float
+        α, positive.
+
     Examples
     --------
     >>> constant(0.1)(1000)
@@ -44,6 +49,13 @@ class constant:
 @dataclass(frozen=True)
 class inverse_time:
     """α / (1 + decay·t): satisfies the conditions of Robbins and Monro (1951).
+
+    Parameters
+    ----------
+    learning_rate : float
+        α, the rate of step 0.
+    decay : float
+        Per step, zero or more; after 1/decay steps the rate has halved.
 
     Examples
     --------
@@ -70,10 +82,21 @@ class inverse_time:
 class inverse_sqrt:
     """α / √(1 + decay·t): slower than ``inverse_time``; made for averaged iterates.
 
+    Parameters
+    ----------
+    learning_rate : float
+        α, the rate of step 0.
+    decay : float
+        Per step, zero or more; after 3/decay steps the rate has halved.
+
     Examples
     --------
     >>> inverse_sqrt(0.1, decay=0.01)(300)
     0.05
+
+    References
+    ----------
+    B. T. Polyak and A. B. Juditsky (1992), doi:10.1137/0330046.
     """
 
     learning_rate: float
@@ -90,6 +113,13 @@ class inverse_sqrt:
 @dataclass(frozen=True)
 class exponential:
     """α·decayᵗ, with 0 < decay ≤ 1.
+
+    Parameters
+    ----------
+    learning_rate : float
+        α, the rate of step 0.
+    decay : float
+        The factor from one step to the next.
 
     Examples
     --------
@@ -150,6 +180,13 @@ class cosine:
 
     The last of the `n_steps` rates is held for any later step, so a rate is never zero.
 
+    Parameters
+    ----------
+    learning_rate : float
+        α, the rate of step 0.
+    n_steps : int
+        Steps of the whole run.
+
     References
     ----------
     I. Loshchilov and F. Hutter (2017), arXiv:1608.03983.
@@ -176,7 +213,14 @@ class cosine:
 class warmup:
     """The first `n_steps` of `schedule` scaled by 1/n_steps, 2/n_steps, ..., 1.
 
-    A linear ramp that starts above zero; `schedule` may be a number.
+    A linear ramp that starts above zero.
+
+    Parameters
+    ----------
+    schedule : float or Schedule
+        What the ramp leads to, counted from step 0.
+    n_steps : int
+        Steps of the ramp.
 
     References
     ----------

@@ -6,6 +6,8 @@ import os
 import textwrap
 from dataclasses import dataclass
 
+__all__ = ["progress", "source_of"]
+
 
 @dataclass(frozen=True)
 class Source:
@@ -28,6 +30,11 @@ def source_of(function, *, docstring=False):
     function : function, method or class written in Python
     docstring : bool
         Whether to keep the docstrings.
+
+    Returns
+    -------
+    Source
+        A notebook shows it as coloured code; ``.text`` is the code itself.
 
     Raises
     ------
