@@ -265,6 +265,10 @@ def stability_limit(X, batch_size=1, *, l2=0.0):
     batch, where L is the largest eigenvalue of H; at b = 1 and without a ridge term it lies
     between 2/max‖x_i‖² and 2/mean‖x_i‖².
 
+    References
+    ----------
+    A. Dieuleveut, A. Durmus and F. Bach (2020), doi:10.1214/19-AOS1850.
+
     Parameters
     ----------
     X : (n, d) array
