@@ -235,13 +235,14 @@ def allreduce_seconds(n_bytes, n_workers, bandwidth, latency, *, method="ring"):
     bandwidth = validation.positive("bandwidth", bandwidth)
     latency = validation.non_negative("latency", latency)
     p = _workers(n_workers)
-    costs = {  # messages one after another, and how many times the array passes the link
+    costs = {  # messages in a row, and arrays through the busiest link
         "ring": (2 * (p - 1), 2 * (p - 1) / p),
         "tree": (2 * math.log2(p), 2 * (p - 1) / p),
         "star": (2 * (p > 1), 2 * (p - 1)),
     }
     if method not in costs:
-        raise ValueError(f"method must be one of {', '.join(costs)}, got {method!r}")
+        known = ", ".join(costs)
+        raise ValueError(f"method must be one of {known}, got {method!r}")
     messages, arrays = costs[method]
     return messages * latency + arrays * n_bytes / bandwidth
 
