@@ -19,12 +19,14 @@ from gdcourse.accounting import balanced_workers, data_parallel_step, training_m
 from gdcourse.backend import to_host
 from gdcourse.descent import updates
 from gdcourse.figures import COLOURS
+from gdcourse.momentum import momentum_updates
 from gdcourse.noise import noise_floor, stability_limit, stationary_covariance
 from gdcourse.sampling import FullBatch, WithReplacement
 
 __all__ = [
     "Explorer",
     "axis_toggle",
+    "heavy_ball",
     "memory_calculator",
     "noise_ball",
     "scaling_calculator",
@@ -266,6 +268,83 @@ def your_update(
     return _figure(name, descent.svg(name, label, marks, rows), head, rows, payload, shown)
 
 
+@DIVERGING
+def heavy_ball(
+    X,
+    y,
+    start,
+    *,
+    learning_rate=0.16,
+    momentum=0.9,
+    n_steps=60,
+    name="heavy-ball",
+):
+    """The exact gradient without momentum, with the heavy ball's, and with Nesterov's.
+
+    The reader sets the learning rate and the momentum coefficient. The table's last column is
+    the share of the error that a step keeps in the long run, from the eigenvalues of the 2×2
+    matrices of `momentum_updates` along the two axes of the valley.
+
+    Parameters
+    ----------
+    X, y, start, learning_rate, n_steps, name
+        As in `three_estimators`; `gdcourse.compress` leaves three rows of X and y to embed.
+    momentum : float
+        Where its control stands at first.
+
+    Returns
+    -------
+    Explorer
+    """
+    n = len(y)
+    descent = _Descent(X, y, start, learning_rate, n, (), n_steps, 0)
+    momentum = validation.non_negative("momentum", momentum)
+    betas = sorted({*(k / 10 for k in range(10)), 0.95, 0.98, momentum})
+    rows, marks = [], []
+    for (label, colour), beta, nesterov in zip(
+        ROLLING.items(), (0.0, momentum, momentum), (False, False, True), strict=True
+    ):
+        steps = momentum_updates(
+            descent.X,
+            descent.y,
+            descent.start,
+            batches=FullBatch(),
+            learning_rate=descent.learning_rate,
+            momentum=beta,
+            nesterov=nesterov,
+        )
+        path = np.array([theta for _, _, theta in islice(steps, n_steps + 1)])
+        kept = _kept(np.linalg.eigvalsh(descent.hessian), descent.learning_rate, beta, nesterov)
+        marks.append(descent.run_marks(path, colour))
+        rows.append((label, [*descent.numbers(path), f"{kept:.3f}"], colour))
+    label = (
+        f"Level lines of a loss over two parameters, and {n_steps} steps of gradient descent, of "
+        f"the heavy ball and of Nesterov's method from one start. Gradient descent creeps along "
+        f"the valley, the other two roll along it, and past the minimum when there is too much "
+        f"momentum."
+    )
+    payload = descent.payload(
+        view="rolling",
+        runs=[[0, False], [1, False], [1, True]],
+        controls={
+            "learning_rate": descent.rates,
+            "momentum": {"values": betas, "value": momentum},
+        },
+    )
+    head = [f"after {n_steps} steps", "excess loss", "distance to ★", "kept a step"]
+    return _figure(name, descent.svg(name, label, marks, rows), head, rows, payload)
+
+
+def _kept(curvatures, learning_rate, momentum, nesterov):
+    """The largest absolute root of z² − pz + q over the curvatures: the rate of a descent."""
+    factor = 1 - learning_rate * curvatures
+    p = (1 + momentum) * factor if nesterov else momentum + factor
+    q = momentum * factor if nesterov else momentum + 0 * factor
+    spread = np.sqrt(p * p - 4 * q + 0j)
+    return float(np.max(np.abs([p + spread, p - spread])) / 2)
+
+
+ROLLING = {"gradient descent": "#0072B2", "heavy ball": "#CC79A7", "Nesterov": "#E69F00"}
 YOURS = "#CC79A7"
 FRAME = {"left": 44, "top": 26, "width": 386, "height": 274}  # inside a picture of 440 by 345
 

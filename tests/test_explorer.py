@@ -31,6 +31,7 @@ def toggle():
 FIGURES = {
     "three-estimators": lambda: explorer.three_estimators(X, Y, START, n_steps=9),
     "noise-ball": lambda: explorer.noise_ball(X, Y, START, n_steps=20),
+    "heavy-ball": lambda: explorer.heavy_ball(X, Y, START, n_steps=9),
     "your-update": lambda: explorer.your_update(X, Y, START, n_steps=9),
     "axis-toggle": toggle,
     "memory-calculator": explorer.memory_calculator,
@@ -78,6 +79,31 @@ def test_the_picture_shows_the_path_of_the_package():
     error = thetas[-1] - np.linalg.lstsq(*ROUNDED, rcond=None)[0]
     excess = 0.5 * np.mean((ROUNDED[0] @ error) ** 2)
     assert cells(figure)[0] == ["9", f"{excess:.4g}", f"{np.linalg.norm(error):.4g}"]
+
+
+@pytest.mark.parametrize("momentum", [0.2, 0.9])
+def test_the_heavy_ball_ends_where_the_package_does_and_quotes_its_rate(momentum):
+    figure = explorer.heavy_ball(X, Y, START, learning_rate=0.4, momentum=momentum, n_steps=9)
+    curvatures = np.linalg.eigvalsh(ROUNDED[0].T @ ROUNDED[0] / len(X))
+    for row, (beta, nesterov) in zip(
+        cells(figure), [(0, False), (momentum, False), (momentum, True)], strict=True
+    ):
+        steps = gd.momentum_updates(
+            *ROUNDED,
+            START,
+            batches=gd.FullBatch(),
+            learning_rate=0.4,
+            momentum=beta,
+            nesterov=nesterov,
+        )
+        *_, (_, _, theta) = islice(steps, 10)
+        error = theta - np.linalg.lstsq(*ROUNDED, rcond=None)[0]
+        kept = 0.0
+        for curvature in curvatures:
+            c = 1 - 0.4 * curvature
+            top = [(1 + beta) * c, -beta * c] if nesterov else [beta + c, -beta]
+            kept = max(kept, *abs(np.linalg.eigvals([top, [1, 0]])))
+        assert row[1:] == [f"{np.linalg.norm(error):.4g}", f"{kept:.3f}"]
 
 
 @pytest.mark.parametrize("b", [1, 3, 8])

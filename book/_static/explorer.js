@@ -187,6 +187,33 @@ class Problem {
     return thetas;
   }
 
+  /** θ after every step with the exact gradient and momentum, as gd.momentum_updates. */
+  roll(learningRate, momentum, nesterov) {
+    const thetas = [this.start];
+    let v = [0, 0];
+    for (let t = 0; t < this.steps; t++) {
+      const theta = thetas[t];
+      const at = nesterov ? theta.map((value, k) => value + momentum * v[k]) : theta;
+      const gradient = this.gradient(at, this.all);
+      v = v.map((value, k) => momentum * value - learningRate * gradient[k]);
+      thetas.push(theta.map((value, k) => value + v[k]));
+    }
+    return thetas;
+  }
+
+  /** The share of the error that a step with momentum keeps: the largest root of z² − pz + q. */
+  kept(learningRate, momentum, nesterov) {
+    const [a, b, c] = this.hessian;
+    const spread = Math.hypot((a - c) / 2, b);
+    return Math.max(...[-spread, spread].map((half) => {
+      const factor = 1 - learningRate * ((a + c) / 2 + half);
+      const p = nesterov ? (1 + momentum) * factor : momentum + factor;
+      const q = nesterov ? momentum * factor : momentum;
+      const under = p * p - 4 * q;
+      return under < 0 ? Math.sqrt(q) : (Math.abs(p) + Math.sqrt(under)) / 2;
+    }));
+  }
+
   error(theta) {
     return [theta[0] - this.minimiser[0], theta[1] - this.minimiser[1]];
   }
@@ -318,7 +345,8 @@ function descent(root, data) {
   let playing = null;
 
   controls.slider("learning_rate", "Learning rate", rate);
-  controls.slider("batch_size", data.view === "estimators" ? "Batch size of the mini-batch" : "Batch size", rowsOf);
+  if (data.view === "rolling") controls.slider("momentum", "Momentum", (value) => `β = ${value}`);
+  else controls.slider("batch_size", data.view === "estimators" ? "Batch size of the mini-batch" : "Batch size", rowsOf);
   if (data.controls.decay) {
     controls.slider("decay", "Decay of the learning rate, α/(1 + decay·t)", (value) => (value ? `decay = ${value}` : "none"));
     controls.checkbox("average", `Average θ after step ${data.half}`);
@@ -326,7 +354,7 @@ function descent(root, data) {
   const every = Array.from({ length: data.steps + 1 }, (_, t) => t);
   const step = controls.slider("step", "Step", (value) => `${value} of ${data.steps}`, { values: every, value: data.steps });
   const [play] = controls.buttons(["Play", toggle], ["One step", forward], ["Reset", () => { halt(); controls.reset(); }]);
-  const view = { estimators, ball, yours }[data.view];
+  const view = { estimators, ball, yours, rolling }[data.view];
   const editor = data.view === "yours" ? new Editor(root, data, problem, state, () => changed("step")) : null;
 
   function forward() {
@@ -356,7 +384,9 @@ function descent(root, data) {
 
   function changed(what) {
     if (what !== "step") {
-      paths = data.runs.map((b) => problem.path({ n: problem.n, b: state.batch_size }[b] || b, state.learning_rate, state.decay));
+      paths = data.view === "rolling"
+        ? data.runs.map(([ball, nesterov]) => problem.roll(state.learning_rate, ball * state.momentum, nesterov))
+        : data.runs.map((b) => problem.path({ n: problem.n, b: state.batch_size }[b] || b, state.learning_rate, state.decay));
       if (editor) editor.forget();
     }
     const rows = view();
@@ -425,6 +455,15 @@ function descent(root, data) {
       [floor],
       [number(limit)],
     ];
+  }
+
+  function rolling() {
+    return paths.map((path, i) => {
+      const [ball, nesterov] = data.runs[i];
+      plane.draw(groups[i], path.slice(0, state.step + 1));
+      const kept = problem.kept(state.learning_rate, ball * state.momentum, nesterov);
+      return [...numbers(path[state.step]), kept.toFixed(3)];
+    });
   }
 
   function yours() {

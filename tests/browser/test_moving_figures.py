@@ -46,6 +46,7 @@ def figures():
         explorer.memory_calculator(),
         explorer.scaling_calculator(),
         explorer.your_update(X, y, start, n_steps=N_STEPS, batch_sizes=SIZES, rng=5),
+        explorer.heavy_ball(X, y, start, n_steps=N_STEPS),
     ]
 
 
@@ -126,6 +127,41 @@ def test_the_page_walks_the_path_of_the_package(page, b, learning_rate):
 def test_a_decaying_rate_is_that_of_the_package(page, b):
     expected = path_in_python(gd.WithReplacement(b), gd.schedules.inverse_time(0.3, decay=0.1))
     assert_same(path_in_the_page(page, b, 0.3, decay=0.1), expected)
+
+
+def kept_in_python(learning_rate, momentum, nesterov):
+    """The largest eigenvalue of θ_t, θ_{t−1} -> θ_{t+1}, θ_t, for both parameters at once."""
+    X, _, _ = problem()
+    factor = np.eye(2) - learning_rate * X.T @ X / len(X)
+    now, before = (1 + momentum) * factor, -momentum * factor
+    if not nesterov:
+        now, before = factor + momentum * np.eye(2), -momentum * np.eye(2)
+    return abs(np.linalg.eigvals(np.block([[now, before], [np.eye(2), np.zeros((2, 2))]]))).max()
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize(
+    ("learning_rate", "momentum"), [*product([0.05, 0.4, 1.6, 3.2], [0, 0.5, 0.95])]
+)
+def test_the_page_rolls_as_the_package_does(page, learning_rate, momentum, nesterov):
+    X, y, start = problem()
+    steps = gd.momentum_updates(
+        X,
+        y,
+        start,
+        batches=gd.FullBatch(),
+        learning_rate=learning_rate,
+        momentum=momentum,
+        nesterov=nesterov,
+    )
+    expected = np.array([theta for _, _, theta in islice(steps, N_STEPS + 1)])
+    script = """(given) => {
+        const { problem } = document.querySelector("#gd-heavy-ball").explorer;
+        return [problem.roll(...given), problem.kept(...given)];
+    }"""
+    path, kept = page.evaluate(script, [learning_rate, momentum, nesterov])
+    assert_same(np.array(path, dtype=float), expected)
+    assert kept == pytest.approx(kept_in_python(learning_rate, momentum, nesterov), rel=1e-6)
 
 
 @pytest.mark.parametrize("b", SIZES)
@@ -257,6 +293,18 @@ def test_reduced_motion_shows_the_end_at_once(page):
     assert numbers(page, "three-estimators")[2][1] == "40"
     page.emulate_media(reduced_motion="no-preference")
     reset(page, "three-estimators")
+
+
+def test_without_momentum_all_three_are_gradient_descent(page):
+    before = numbers(page, "heavy-ball")
+    assert before[0] != before[1] != before[2]
+    slider = page.locator("#gd-heavy-ball").get_by_label("Momentum", exact=True)
+    slider.focus()
+    page.keyboard.press("Home")
+    assert slider.get_attribute("aria-valuetext") == "β = 0"
+    assert numbers(page, "heavy-ball") == [before[0]] * 3
+    reset(page, "heavy-ball")
+    assert numbers(page, "heavy-ball") == before
 
 
 def test_a_diverging_run_says_so(page):
