@@ -143,7 +143,8 @@ SOLVED = re.compile(
 @pytest.fixture(scope="module")
 def solved():
     """Return what stands in solutions alone: its lines, the stems of its words, its pictures."""
-    inside, outside, drawn = [], [], set()
+    other = [*(course.ROOT / "gdcourse").glob("*.py"), course.BOOK / "references.bib"]
+    inside, outside, drawn = [], [path.read_text("utf-8") for path in other], set()
     for cells in sources(course.BOOK):
         text = SEAM.join(map(text_of, cells))
         inside += [match[0] for match in SOLVED.finditer(text)]
