@@ -266,18 +266,19 @@ class BlockShuffled(_Scheme):
 
     def _epochs(self, n_samples, rng):
         bounds = self._bounds(n_samples)
-        blocks = np.split(
-            np.arange(n_samples), np.arange(self.block_size, n_samples, self.block_size)
-        )
+        within = np.arange(self.block_size)
+        n_blocks = -(-n_samples // self.block_size)
         while True:
-            chosen = rng.permutation(len(blocks))
-            buffers = [
-                rng.permutation(
-                    np.concatenate([blocks[b] for b in chosen[i : i + self.buffer_blocks]])
-                )
-                for i in range(0, len(blocks), self.buffer_blocks)
-            ]
-            yield Epoch(np.concatenate(buffers), bounds)
+            chosen = rng.permutation(n_blocks)
+            order = np.empty(n_samples, dtype=np.int64)  # filled in place: n can be large
+            filled = 0
+            for i in range(0, n_blocks, self.buffer_blocks):
+                starts = self.block_size * chosen[i : i + self.buffer_blocks, None]
+                buffer = (starts + within).reshape(-1)
+                buffer = rng.permutation(buffer[buffer < n_samples])
+                order[filled : filled + len(buffer)] = buffer
+                filled += len(buffer)
+            yield Epoch(order, bounds)
 
 
 @dataclass(frozen=True, eq=False)

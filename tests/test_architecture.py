@@ -19,8 +19,8 @@ FLOORS = [
     ["objectives", "sampling"],
     ["checkpoints", "sweeps", "shards"],
     ["descent"],
-    ["noise", "accounting", "measuring", "data", "momentum", "figures", "teaching", "results", "distributed"],
-    ["explorer"],
+    ["noise", "accounting", "measuring", "data", "momentum", "figures", "teaching", "results"],
+    ["explorer", "distributed"],
     ["__init__"],
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}

@@ -277,8 +277,8 @@ def test_an_error_lets_go_of_the_shards(workers, case):
     with pytest.raises(ValueError, match="mismatch"):
         job.gradient(theta[1:], job.X, job.y)
     del job
-    gc.collect()
     while workers.places():
+        gc.collect()
         time.sleep(0.02)
 
 
