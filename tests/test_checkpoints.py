@@ -194,7 +194,7 @@ def test_a_generator_in_its_first_state_ends_in_the_state_of_a_whole_run(path, k
 
 @every_record
 def test_more_epochs_continue_a_run(path, record_every):
-    options = {"batches": gd.Shuffled(3), "record_every": record_every}
+    options = {"batches": gd.Shuffled(4), "record_every": record_every}
     for n_epochs in (0, 1, 3, 3, 8):
         again = run(n_epochs=n_epochs, checkpoint=path, **options)
         assert_same(again, run(n_epochs=n_epochs, **options))
@@ -393,6 +393,25 @@ def test_a_checkpoint_of_another_call_is_refused(path, changes):
     break_run(70, path)
     refused(path, f"was made by another call: .*{message}", **changes)
     assert_same(run(checkpoint=path), run())
+
+
+@dataclass
+class Salted:
+    """A reader's own sampler, which draws from elsewhere than `rng` all but the last rows."""
+
+    salt: int
+
+    def epochs(self, n_samples, rng):
+        while True:
+            drawn = np.random.default_rng(self.salt).permutation(n_samples - 2)
+            order = np.append(drawn, [n_samples - 2, n_samples - 1])
+            yield gd.Epoch(order, np.arange(0, n_samples + 1, 2))
+
+
+def test_rows_in_another_order_are_seen_even_where_rng_says_nothing(path):
+    break_run(70, path, batches=Salted(1))
+    refused(path, "the order of the rows was another", batches=Salted(2))
+    assert_same(run(checkpoint=path, batches=Salted(1)), run(batches=Salted(1)))
 
 
 def test_one_other_value_in_the_data_shows_in_the_loss(path):

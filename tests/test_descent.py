@@ -447,6 +447,14 @@ def test_a_table_of_rates_that_is_too_short_says_so(record_every):
 # Ctrl-C
 
 
+@pytest.fixture
+def listening():
+    """A process started in the background of a shell does not hear Ctrl-C by itself."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def ctrl_c_at(last):
     """A schedule under which a reader presses Ctrl-C at the step `last`."""
 
@@ -458,6 +466,7 @@ def ctrl_c_at(last):
     return schedule
 
 
+@pytest.mark.usefixtures("listening")
 @pytest.mark.parametrize("objective", [LEAST_SQUARES, Quartic()], ids=["compiled", "not compiled"])
 @pytest.mark.parametrize("progress", [False, True])
 @pytest.mark.parametrize("record_every", [None, 7])
@@ -475,6 +484,7 @@ def test_ctrl_c_returns_what_was_recorded(objective, progress, record_every):
     assert objective.loss(theta, X, y) == history.loss[-1]
 
 
+@pytest.mark.usefixtures("listening")
 @pytest.mark.parametrize("record", range(4))
 def test_ctrl_c_while_recording_returns_the_record_before(record):
     class Slow(Quartic):
