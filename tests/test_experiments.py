@@ -24,10 +24,10 @@ ROWS = [
 cells_of = cache(experiments.code_cells)
 
 
-def keys():
-    """The keys of the bibliography."""
+def works():
+    """The entries of the bibliography by their keys."""
     text = (course.BOOK / "references.bib").read_text(encoding="utf-8")
-    return set(re.findall(r"^@\w+\{(\w+),", text, re.M))
+    return dict(re.findall(r"^@\w+\{(\w+),\n(.*?)^\}", text, re.M | re.S))
 
 
 def unclaimed(chapter, rows):
@@ -52,7 +52,7 @@ def test_a_claim_has_its_assert_and_its_result(chapter, row):
 
 @pytest.mark.parametrize(("chapter", "row"), ROWS)
 def test_a_claim_rests_on_works_that_exist(chapter, row):
-    assert set(row.get("cites", [])) <= keys()
+    assert set(row.get("cites", [])) <= set(works())
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
@@ -85,6 +85,25 @@ def test_a_claim_without_evidence_is_refused(change, complaint):
 def test_an_assert_without_a_claim_is_noticed():
     rows = [row for row in CLAIMS["01_full_batch"] if row["holds"] != SLOPE["holds"]]
     assert len(unclaimed("01_full_batch", rows)) == 1
+
+
+# Works
+
+
+def test_every_work_can_be_found():
+    lacking = [
+        key
+        for key, entry in works().items()
+        if not re.search(r"^  doi += \{10\.\d+/\S+\},$|^  url += \{https://", entry, re.M)
+    ]
+    assert lacking == []
+
+
+def test_what_is_cited_and_what_is_listed_are_the_same():
+    pages = [*map("\n".join, map(prose, CHAPTERS))]
+    pages += [path.read_text(encoding="utf-8") for path in course.BOOK.glob("*.md")]
+    cited = re.findall(r"\{cite:[pt]\}`([^`]+)`", "\n".join(pages))
+    assert {key.strip() for keys in cited for key in keys.split(",")} == set(works())
 
 
 # Numbers in the prose
