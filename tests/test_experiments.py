@@ -189,3 +189,28 @@ def test_a_false_number_in_the_prose_is_noticed():
 def test_what_counts_as_a_number_of_the_prose():
     text = "# 3 ways\nFrom 97% to 1,024 of 0.5, in `x = 7`, $n = 8$, chapters 1 and 2, 2018.\n"
     assert said(text) == ["97%", "1,024", "0.5"]
+
+
+# Times
+
+
+def minutes(text):
+    """The numbers of a duration, such as "75 to 90"."""
+    return re.findall(r"\d+", text.partition(" minutes")[0])
+
+
+def test_the_plans_for_teachers_have_the_times_of_the_chapters():
+    page = (course.BOOK / "teaching.md").read_text(encoding="utf-8")
+    planned = dict(re.findall(r"^\| \[[^]]+\]\((\w+)\.ipynb\) \| (.+) \|$", page, re.M))
+    told = {
+        chapter: re.search(r"\*\*Reading time:\*\* (.*)", "\n".join(prose(chapter)))
+        for chapter in CHAPTERS
+    }
+    told = {chapter: minutes(found[1]) for chapter, found in told.items() if found}
+    assert {chapter: minutes(text) for chapter, text in planned.items()} == told
+
+
+def test_the_lecture_fits_into_its_minutes():
+    page = (course.BOOK / "teaching.md").read_text(encoding="utf-8")
+    lecture = page.partition("## One lecture, 90 minutes")[2].partition("\n## ")[0]
+    assert sum(map(int, re.findall(r"^\| (\d+) \|", lecture, re.M))) == 90
