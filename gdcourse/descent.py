@@ -279,20 +279,20 @@ def _next_rate(schedule, step):
 def _advance(X, y, theta, objective, epoch, schedule, step):
     """θ after the last batch of an epoch: many steps at once where that is possible."""
     if isinstance(X, shards.ShardedArray):
-        return _last(_over_shards(X, y, theta, objective, epoch, schedule, step, _at_once))
+        return _last(theta, _over_shards(X, y, theta, objective, epoch, schedule, step, _at_once))
     sweep = sweeps.choose(X, y, theta, objective, epoch)
     if sweep is not None:
         rates = schedules.rates(schedule, step, step + len(epoch))
         return sweep(X, y, theta, objective, epoch, rates)
-    return _last(steps(X, y, theta, objective, epoch, schedule, step))
+    return _last(theta, steps(X, y, theta, objective, epoch, schedule, step))
 
 
 def _at_once(*arguments):
     yield _advance(*arguments)
 
 
-def _last(thetas):
-    for theta in thetas:
+def _last(theta, thetas):
+    for theta in thetas:  # none for an epoch without a batch
         pass
     return theta
 

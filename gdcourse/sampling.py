@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from gdcourse import validation
-from gdcourse.backend import asarray, rows, to_host
+from gdcourse.backend import array_namespace, asarray, is_array_api_obj, rows, to_host
 
 __all__ = [
     "Balanced",
@@ -42,7 +42,12 @@ class Epoch:
         Row indices in the order of use; None stands for all rows as they lie, and the batches
         are then slices, which copy nothing.
     bounds : (k + 1,) int array
-        Batch j is ``order[bounds[j]:bounds[j + 1]]``.
+        Batch j is ``order[bounds[j]:bounds[j + 1]]``, which holds a row at least.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For bounds that are not whole, that leave a batch empty, or that end beyond `order`.
 
     Examples
     --------
@@ -53,6 +58,22 @@ class Epoch:
 
     order: np.ndarray | None
     bounds: np.ndarray
+
+    def __post_init__(self):
+        bounds = _whole("bounds", self.bounds).astype(np.int64, copy=False)
+        falls = np.flatnonzero(np.diff(bounds, prepend=-1) < 1)
+        if len(bounds) == 0 or len(falls):
+            raise ValueError(
+                "bounds must begin at 0 or more and increase, for an empty batch has no mean: "
+                f"got {bounds[: falls[0] + 1][-3:] if len(falls) else bounds}"
+            )
+        object.__setattr__(self, "bounds", bounds)
+        if self.order is not None:
+            object.__setattr__(self, "order", _whole("order", self.order))
+            if bounds[-1] > self.order.shape[0]:
+                raise ValueError(
+                    f"bounds must end within the {self.order.shape[0]} rows of order, got {bounds[-1]}"
+                )
 
     def __len__(self):
         return len(self.bounds) - 1
@@ -82,9 +103,21 @@ class Epoch:
 
     def to(self, array):
         """The same epoch with its order on the device of `array`, moved there in one copy."""
-        if self.order is None or isinstance(array, np.ndarray):
+        on_host = isinstance(array, np.ndarray) or not is_array_api_obj(array)
+        if self.order is None or on_host:
             return self
         return Epoch(asarray(self.order, like=array), self.bounds)
+
+
+def _whole(name, numbers):
+    """Whole numbers along one axis; a list becomes an array. A mask would be taken for rows."""
+    array = numbers if is_array_api_obj(numbers) else np.asarray(numbers)
+    if array.ndim != 1 or not array_namespace(array).isdtype(array.dtype, "integral"):
+        raise TypeError(
+            f"{name} must be whole numbers along one axis, "
+            f"got shape {array.shape} and dtype {array.dtype}"
+        )
+    return array
 
 
 class Sampler(Protocol):

@@ -567,6 +567,37 @@ def test_a_readers_own_sampler_that_misses_the_rows_is_told(record_every, row):
         run(n=30, batches=Beyond(), record_every=record_every)
 
 
+@pytest.mark.parametrize("kind", [list, *(np.dtype(k).type for k in "bBhHiILlqQ")])
+def test_an_order_may_hold_any_kind_of_whole_number(kind):
+    @dataclass(frozen=True)
+    class Own:
+        def epochs(self, n_samples, rng):
+            order, bounds = rng.permutation(100), np.arange(0, 101, 4)
+            both = ([*a] if kind is list else a.astype(kind) for a in (order, bounds))
+            while True:
+                yield gd.Epoch(*both)
+
+    expected, _ = run(n=100, batches=gd.Shuffled(4), n_epochs=1)
+    np.testing.assert_array_equal(run(n=100, batches=Own(), n_epochs=1).theta, expected)
+
+
+@pytest.mark.parametrize("record_every", [None, 3])
+def test_an_epoch_without_a_batch_is_no_step(record_every):
+    """As a sampler may give that finds no row to its liking."""
+
+    @dataclass(frozen=True)
+    class Some:
+        def epochs(self, n_samples, rng):
+            for epoch in gd.Shuffled(5).epochs(n_samples, rng):
+                yield epoch[:0]
+                yield epoch
+
+    found, history = run(batches=Some(), n_epochs=4, record_every=record_every)
+    expected, there = run(batches=gd.Shuffled(5), n_epochs=2, record_every=record_every)
+    np.testing.assert_array_equal(found, expected)
+    assert sorted({*history.step}) == there.step.tolist()
+
+
 @every_scheme
 def test_a_readers_own_objective_needs_only_its_methods(scheme):
     result, history = run(Quartic(), batches=scheme, learning_rate=1e-3)

@@ -266,6 +266,13 @@ BAD_CALLS = {
     "Epoch": [
         (lambda: gd.Epoch(None, np.arange(3))[0], TypeError, r"a slice of neighbouring batches"),
         (lambda: gd.Epoch(None, np.arange(3))[::2], TypeError, r"neighbouring batches"),
+        (lambda: gd.Epoch(np.arange(4), [0, 2, 2, 4]), ValueError, r"empty batch .* got \[0 2 2\]"),
+        (lambda: gd.Epoch(None, np.arange(-2, 9)), ValueError, r"begin at 0 .* got \[-2\]"),
+        (lambda: gd.Epoch(np.arange(4), np.arange(0)), ValueError, r"bounds must begin .* \[\]"),
+        (lambda: gd.Epoch(np.arange(4), np.arange(6)), ValueError, r"within the 4 rows .* got 5"),
+        (lambda: gd.Epoch(np.arange(4), np.arange(3.0)), TypeError, r"bounds must be whole"),
+        (lambda: gd.Epoch(np.ones(4, bool), [0, 2]), TypeError, r"order .*\(4,\) and dtype bool"),
+        (lambda: gd.Epoch(np.ones((4, 2), int), [0, 2]), TypeError, r"order must be whole"),
     ],
     "shuffled_batches": [
         (lambda: gd.shuffled_batches(X, Y, 7), ValueError, r"batch_size must be in 1..6, got 7"),
