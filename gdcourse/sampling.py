@@ -69,11 +69,10 @@ class Epoch:
             )
         object.__setattr__(self, "bounds", bounds)
         if self.order is not None:
-            object.__setattr__(self, "order", _whole("order", self.order))
-            if bounds[-1] > self.order.shape[0]:
-                raise ValueError(
-                    f"bounds must end within the {self.order.shape[0]} rows of order, got {bounds[-1]}"
-                )
+            order = _whole("order", self.order)
+            if bounds[-1] > (n := order.shape[0]):
+                raise ValueError(f"bounds must end within the {n} rows of order, got {bounds[-1]}")
+            object.__setattr__(self, "order", order)
 
     def __len__(self):
         return len(self.bounds) - 1
