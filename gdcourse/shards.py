@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice, pairwise
 from pathlib import Path
+from tokenize import TokenError
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from gdcourse.sampling import Epoch
 
 __all__ = ["ShardedArray", "open_shards", "write_shards"]
 
+MOST_SHARDS = 99_999  # whose numbers have the five digits of their names
 PIECE = 2**24  # bytes of X in memory at a time, and at most as many mapped
 
 
@@ -40,9 +42,10 @@ class Shard(NamedTuple):
         complete = self.offset + row * self.shape[0]
         try:
             size = self.path.stat().st_size
-            if size < complete:
+            if size != complete:
+                fault = "is cut short" if size < complete else "does not end where it says"
                 raise ValueError(
-                    f"shard {self.path} is cut short: its header promises {complete} bytes, "
+                    f"shard {self.path} {fault}: its header promises {complete} bytes, "
                     f"and it has {size}; write it again"
                 )
             shape = (stop - start, *self.shape[1:])
@@ -67,7 +70,7 @@ def _shard(path):
             shard = Shard(path, shape, dtype, file.tell())
     except FileNotFoundError:
         raise _missing(path) from None
-    except ValueError as error:
+    except (ValueError, SyntaxError, TokenError) as error:  # as NumPy has them for a bad byte
         raise ValueError(f"shard {path} has no whole .npy header: write it again") from error
     if columns_first and len(shape) > 1:
         raise ValueError(f"shard {path} lies column by column: write its rows one after another")
@@ -136,6 +139,7 @@ class ShardedArray:
             raise TypeError("rows must be a slice, or whole numbers along one axis")
         if chosen.min() < -len(self) or chosen.max() >= len(self):
             raise IndexError(f"a row was asked for that is none of the {len(self)}")
+        chosen = chosen.astype(np.int64)  # n need not fit in a smaller kind
         gathered = self._gather(np.where(chosen < 0, chosen + len(self), chosen).reshape(-1))
         return gathered if chosen.ndim else gathered[0]
 
@@ -206,8 +210,8 @@ def write_shards(directory, X, y, rows_per_shard):
     FileExistsError
         Where the directory holds shards already.
     ValueError, TypeError
-        For shapes that disagree, no rows, or values that are not finite. What was written
-        before the value was met is removed.
+        For shapes that disagree, no rows, more than 99999 shards, or values that are not finite
+        or wider than double precision. What was written before the value was met is removed.
 
     Examples
     --------
@@ -222,6 +226,8 @@ def write_shards(directory, X, y, rows_per_shard):
     _check_shapes(X, y)
     size = validation.count("rows_per_shard", rows_per_shard)
     n = X.shape[0]
+    if n > MOST_SHARDS * size:
+        raise ValueError(f"rows_per_shard must be at least {-(-n // MOST_SHARDS)}, got {size}")
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     if _files(directory, "X") or _files(directory, "y"):
@@ -233,12 +239,20 @@ def write_shards(directory, X, y, rows_per_shard):
             pair = validation.data(to_host(rows(X, part)), to_host(rows(y, part)))
             for name, array in zip("Xy", pair, strict=True):
                 written.append(directory / _name(name, k, count))
-                np.save(written[-1], np.ascontiguousarray(array))
+                np.save(written[-1], _storable(name, array))
     except BaseException:
         for path in written:
             with suppress(FileNotFoundError):
                 path.unlink()
         raise
+
+
+def _storable(name, array):
+    """Single or double precision as this machine has it, row after row; half becomes single."""
+    dtype = np.result_type(array.dtype, np.float32)
+    if dtype not in (np.float32, np.float64):
+        raise TypeError(f"{name} must fit in float32 or float64, got {array.dtype}: round it first")
+    return np.ascontiguousarray(array, dtype)
 
 
 def open_shards(directory):
@@ -290,7 +304,10 @@ def open_shards(directory):
 
 def problem(objective, theta, X, y):
     """`validation.problem` for rows in shards, which it reads once: θ, X and y."""
-    _check_shapes(X, y)
+    if isinstance(y, ShardedArray):
+        _check_shapes(X, y)
+    else:
+        y = validation.data(np.broadcast_to(X.dtype.type(0), X.shape), y, look=False)[1]
     with closing(in_pieces(X, y)) as pieces:
         for X_piece, y_piece in pieces:
             theta, *_ = validation.problem(objective, theta, X_piece, y_piece)
@@ -375,4 +392,5 @@ def _name(name, k, count):
 
 
 def _files(directory, name):
-    return [p for p in directory.glob(f"{name}-*") if re.fullmatch(r"[Xy]-\d{5}-of-\d{5}", p.stem)]
+    pattern = rf"{name}-\d{{5}}-of-\d{{5}}\.npy"
+    return [path for path in directory.iterdir() if re.fullmatch(pattern, path.name)]
