@@ -1,6 +1,7 @@
 """What nbval takes on trust: cells never executed, pictures, and chapters outside the book."""
 
 import copy
+import re
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from sphinx_external_toc.parsing import parse_toc_yaml
 import course
 
 CHAPTERS = sorted(course.BOOK.glob("*.ipynb"))
+WORDS_A_MINUTE = 70  # formulas, code and figures take their time too
 
 
 def faults(notebook):
@@ -62,6 +64,32 @@ def test_chapter_is_stored_normalised(path):
 def test_every_chapter_is_in_the_book():
     pages = set(parse_toc_yaml(course.ROOT / "_toc.yml"))
     assert {f"book/{path.stem}" for path in CHAPTERS} <= pages
+
+
+def reading_times(notebook):
+    """The minutes that the box of a chapter states, and those that its words ask for."""
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    stated = re.search(r"^\*\*Reading time:\*\* (\d+) minutes", prose, re.M)
+    words = re.findall(r"\w+", prose.partition("\n## Exercises\n")[0])
+    return stated and int(stated[1]), len(words) / WORDS_A_MINUTE
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in CHAPTERS if path.stem == "index" or path.stem[0].isdigit()],
+    ids=lambda path: path.stem,
+)
+def test_reading_times_follow_one_rule(path):
+    stated, asked = reading_times(nbformat.read(path, as_version=4))
+    assert stated is not None, "its box states no reading time in minutes"
+    assert abs(stated - asked) <= 10
+
+
+def test_the_exercises_are_not_counted_as_reading():
+    source = "**Reading time:** 5 minutes.\n" + 346 * "word "
+    cells = [source, "## Exercises\n\n" + 999 * "word "]
+    notebook = v4.new_notebook(cells=[v4.new_markdown_cell(cell) for cell in cells])
+    assert reading_times(notebook) == (5, 5)
 
 
 def test_an_executed_notebook_has_no_faults(executed):
