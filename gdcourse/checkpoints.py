@@ -154,6 +154,9 @@ class Checkpoint:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, self.path)
+        except OSError as error:
+            error.add_note(f"while the checkpoint {self.path} was written, which is as it was")
+            raise
         finally:
             temporary.unlink(missing_ok=True)
         _settle(self.path.parent)
@@ -173,6 +176,7 @@ def _checked(path):
         path = Path(path)
     except TypeError:
         raise TypeError(f"checkpoint must be a path, got {path!r}") from None
+    path = Path(os.path.realpath(path))  # what a link leads to, wherever the run goes meanwhile
     if path.is_dir():
         raise ValueError(f"checkpoint must be the path of a file, but {path} is a folder")
     if not path.parent.is_dir():

@@ -239,11 +239,19 @@ def write_shards(directory, X, y, rows_per_shard):
             pair = validation.data(to_host(rows(X, part)), to_host(rows(y, part)))
             for name, array in zip("Xy", pair, strict=True):
                 written.append(directory / _name(name, k, count))
-                np.save(written[-1], _storable(name, array))
+                _save(written[-1], _storable(name, array))
     except BaseException:
         for path in written:
             with suppress(FileNotFoundError):
                 path.unlink()
+        raise
+
+
+def _save(path, array):
+    try:
+        np.save(path, array)
+    except OSError as error:  # of a full disk, NumPy tells neither the file nor the cause
+        error.add_note(f"while {path} was written; the shards are removed")
         raise
 
 

@@ -305,8 +305,9 @@ def test_a_failing_write_leaves_the_last_run_whole(path, monkeypatch, call, erro
     with monkeypatch.context() as patch:
         patch.setattr(*call, fails)
         if error is OSError:
-            with pytest.raises(OSError, match="no space"):
+            with pytest.raises(OSError, match="no space") as told:
                 run(checkpoint=path)
+            assert str(path) in told.value.__notes__[0]
         else:
             history = run(checkpoint=path).history
             assert history.interrupted
@@ -314,6 +315,22 @@ def test_a_failing_write_leaves_the_last_run_whole(path, monkeypatch, call, erro
     assert path.read_bytes() == before
     assert not list(path.parent.glob("*.tmp"))
     assert_same(run(checkpoint=path), whole)
+
+
+def test_a_link_stays_one_and_a_run_that_moves_keeps_its_file(path, monkeypatch):
+    there = path.parent / "there"
+    there.mkdir()
+    path.symlink_to(there / "run.npz")
+    monkeypatch.chdir(path.parent)
+
+    def wandering(step):
+        os.chdir(there if step > 30 else path.parent)
+        return SCHEDULE(step)
+
+    first = run(checkpoint=path.name, learning_rate=wandering)
+    assert path.is_symlink()
+    assert os.listdir(there) == ["run.npz"]
+    assert_same(run(checkpoint=path), first)
 
 
 def test_what_a_kill_left_behind_is_not_in_the_way(path):

@@ -159,6 +159,18 @@ def test_what_was_written_before_a_bad_value_is_removed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_full_disk_is_told_by_the_file_and_left_empty(tmp_path, monkeypatch):
+    def fails(path, array):
+        path.write_bytes(b"half")
+        raise OSError("1000 requested and 496 written")
+
+    monkeypatch.setattr(np, "save", fails)
+    with pytest.raises(OSError, match="1000 requested") as told:
+        gd.write_shards(tmp_path, np.ones((9, 2)), np.ones(9), 2)
+    assert "X-00000-of-00005.npy was written" in told.value.__notes__[0]
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["X-00000-of-00003.npy", "X-00002-of-00003.npy"])
 @pytest.mark.parametrize("which", ["X", "y"])
 def test_a_missing_shard_is_named(tmp_path, name, which):
