@@ -70,8 +70,8 @@ def tune(score, guess, factor=2.0, *, max_scores=40):
     Parameters
     ----------
     score : callable
-        Takes a value, such as a learning rate, and returns what is to be low; infinity says
-        that the value does not serve.
+        Takes a value, such as a learning rate, and returns what is to be low; infinity or NaN
+        says that the value does not serve.
     guess : float
         Where the search begins.
     factor : float
@@ -103,7 +103,7 @@ def tune(score, guess, factor=2.0, *, max_scores=40):
     max_scores = validation.count("max_scores", max_scores, minimum=3)
     found = {0: score(guess)}
     while True:
-        best = min(found, key=found.get)
+        best = min(found, key=lambda k: math.inf if math.isnan(found[k]) else found[k])
         missing = {best - 1, best + 1} - found.keys()
         if not missing:
             break

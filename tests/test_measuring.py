@@ -71,6 +71,14 @@ def test_values_that_do_not_serve_bound_the_search():
     assert scores[4.0] == math.inf
 
 
+@pytest.mark.parametrize("guess", [0.5, 4.0])
+def test_a_score_that_is_no_number_does_not_serve(guess):
+    """As the loss of a run that diverged, where the guess lies there too."""
+    best, scores = measuring.tune(lambda rate: 1 / rate if rate < 3 else math.nan, guess)
+    assert best == 2.0
+    assert math.isnan(scores[4.0])
+
+
 def test_a_search_without_an_end_or_a_start_is_an_error():
     with pytest.raises(ValueError, match="guess must be nearer"):
         measuring.tune(lambda rate: -rate, 1.0)
