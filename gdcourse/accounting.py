@@ -342,6 +342,7 @@ def balanced_workers(
 
 
 def _workers(n_workers):
-    if validation.positive("n_workers", n_workers) < 1:
+    number = validation.positive("n_workers", n_workers)
+    if number < 1:
         raise ValueError(f"n_workers must be 1 or more, got {n_workers}")
-    return n_workers
+    return number
