@@ -104,11 +104,14 @@ def _compilable(X, y, theta):
 
 @cache
 def _machine_code(loop):
-    """The loop as machine code: compiled on first use, then kept on disk."""
+    """The loop as machine code: compiled on first use, then kept on disk where that is possible."""
     from numba import njit
 
     _teach_compiler()
-    return njit(cache=True, nogil=True, **FAST)(loop)
+    try:
+        return njit(cache=True, nogil=True, **FAST)(loop)
+    except RuntimeError:  # neither the package nor a home can be written, as in a container
+        return njit(nogil=True, **FAST)(loop)
 
 
 @cache

@@ -82,6 +82,18 @@ def test_the_compiled_loop_is_the_python_one(monkeypatch, objective, batch_size)
     np.testing.assert_allclose(compiled, interpreted, rtol=1e-12)
 
 
+def test_a_sweep_needs_no_place_to_keep_its_machine_code(monkeypatch):
+    caching = pytest.importorskip("numba.core.caching")
+    X, y, theta = problem({"n": 20, "d": 3, "seed": 2, "dtype": np.float64})
+    run = {"batches": gd.Shuffled(1), "learning_rate": 0.1, "n_epochs": 1, "rng": 0}
+    expected = gd.descend(X, y, theta, **run).theta
+    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
+    sweeps._machine_code.cache_clear()
+    found = gd.descend(X, y, theta, **run).theta
+    sweeps._machine_code.cache_clear()
+    np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
 @pytest.mark.parametrize("batch_size", [1, 3])
 @pytest.mark.parametrize("scheme", [gd.Shuffled, gd.InOrder])
