@@ -382,7 +382,7 @@ def _read_ahead(X, y, pieces):
 
 
 def _pair(X, y, piece):
-    return rows(X, piece), np.asarray(rows(y, piece), X.dtype)
+    return rows(X, piece), rows(y, piece)
 
 
 def _rows_in_a_piece(X):

@@ -10,7 +10,7 @@ import time
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import count, cycle
+from itertools import count, cycle, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -429,6 +429,42 @@ def test_rows_in_another_order_are_seen_even_where_rng_says_nothing(path):
     break_run(70, path, batches=Salted(1))
     refused(path, "the order of the rows was another", batches=Salted(2))
     assert_same(run(checkpoint=path, batches=Salted(1)), run(batches=Salted(1)))
+
+
+@dataclass
+class Cut:
+    """A reader's own sampler, with its first cut where it is told."""
+
+    first: int
+
+    def epochs(self, n_samples, rng):
+        while True:
+            yield gd.Epoch(rng.permutation(n_samples), [0, self.first, *range(4, n_samples + 1, 4)])
+
+
+def test_other_batches_of_the_same_rows_are_seen(path):
+    break_run(30, path, batches=Cut(1))
+    refused(path, "the order of the rows was another", batches=Cut(2))
+
+
+def test_any_two_rows_of_the_last_batch_that_changed_places_are_seen(path):
+    options = {"batches": gd.Shuffled(8), "rng": 3}
+    break_run(8, path, **options)
+    last = next(gd.Shuffled(8).epochs(N, 3)).order[-8:]
+    for one, other in pairwise(last):
+        places = np.arange(N)
+        places[[one, other]] = other, one
+        refused(path, "a value in the last batch", X=X[places], y=Y[places], **options)
+
+
+def test_a_file_that_says_less_of_its_call_is_refused(path):
+    break_run(30, path)
+    with np.load(path) as file:
+        arrays = dict(file)
+    about = json.loads(str(arrays.pop("about")))
+    del about["call"]["theta_init"]
+    np.savez(path, about=np.array(json.dumps(about)), **arrays)
+    refused(path, "theta_init was another")
 
 
 def test_one_other_value_in_the_data_shows_in_the_loss(path):
