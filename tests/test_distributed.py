@@ -21,20 +21,25 @@ from gdcourse import distributed
 
 HERE = Path(__file__).parent
 N = 103
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has one way to end a process
 SECONDS = 60  # for a test, after which it has hung
 
 
 @pytest.fixture(autouse=True)
 def watchdog():
-    """An error in place of a test that hangs."""
+    """An error in place of a test that hangs, where the system has an alarm clock."""
 
     def bark(*_):
         raise AssertionError(f"nothing happened for {SECONDS} seconds")
 
+    if not hasattr(signal, "SIGALRM"):
+        yield
+        return
     signal.signal(signal.SIGALRM, bark)
-    signal.alarm(SECONDS)
+    # Again each second: an error inside a finaliser is swallowed.
+    signal.setitimer(signal.ITIMER_REAL, SECONDS, 1)
     yield
-    signal.alarm(0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 class Workers:
@@ -378,7 +383,7 @@ def test_a_nanny_starts_a_killed_worker_again(case):
     ):
         job = distributed.DataParallel(client, gd.LeastSquares(), directory)
         victim = next(iter(client.run(os.getpid).values()))
-        kill = meanwhile(lambda: os.kill(victim, signal.SIGKILL), 3)
+        kill = meanwhile(lambda: os.kill(victim, KILL), 3)
         options = RUN | {"learning_rate": kill, "batches": gd.Shuffled(40)}
         found, _ = gd.descend(job.X, job.y, theta, objective=job, **options)
         while len(client.nthreads()) < 2:
