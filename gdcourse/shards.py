@@ -401,4 +401,4 @@ def _name(name, k, count):
 
 def _files(directory, name):
     pattern = rf"{name}-\d{{5}}-of-\d{{5}}\.npy"
-    return [path for path in directory.iterdir() if re.fullmatch(pattern, path.name)]
+    return [path for path in directory.glob("*.npy") if re.fullmatch(pattern, path.name)]
