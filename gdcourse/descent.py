@@ -131,6 +131,10 @@ def descend(
         ``history.seconds`` counts the time of each. A run that was finished is returned at once,
         and with a larger `n_epochs` it goes on. Without a seed (``rng=None``) it goes on with
         the numbers that it began with; a Generator has to be handed over in its first state.
+        Another call is known by its shapes, its start, its generator, the rows of its last batch
+        (the first 64 of them), and by the loss, the norm and the rates at its records. What
+        leaves all of these as they were is not seen: two other rows that changed places, or a
+        schedule that differs only between the records.
 
     Returns
     -------
