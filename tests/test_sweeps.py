@@ -189,6 +189,40 @@ def test_a_sweep_leaves_the_arrays_of_the_caller_alone():
     np.testing.assert_array_equal(theta, before)
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
+def test_a_sweep_makes_a_new_theta(objective):
+    """A record or a checkpoint may hold the one before."""
+    run = {"n": 20, "d": 3, "seed": 3, "dtype": np.float64, "objective": objective}
+    X, y, theta = problem(run)
+    before = theta.copy()
+    epoch = next(gd.Shuffled(1).epochs(20, 0))
+    assert not np.array_equal(sweeps.compiled(X, y, theta, objective, epoch, np.ones(20)), before)
+    np.testing.assert_array_equal(theta, before)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_large_scores_overflow_no_exponential(sign):
+    objective = gd.SoftmaxRegression(3)
+    run = {"n": 20, "d": 3, "seed": 3, "dtype": np.float64, "objective": objective}
+    X, y, theta = problem(run)
+    X, theta = abs(X) + 1, sign * (1000 + abs(theta))
+    epoch = next(gd.Shuffled(1).epochs(20, 0))
+    *_, expected = descent.steps(X, y, theta, objective, epoch, schedules.constant(0.1), 0)
+    swept = sweeps.compiled(X, y, theta, objective, epoch, np.full(20, 0.1))
+    assert np.isfinite(swept).all()
+    np.testing.assert_allclose(swept, expected, rtol=1e-12)
+
+
+def test_many_small_gradients_count_beside_a_large_one_in_single_precision():
+    """Beside 1, single precision drops each of them: 2⁻²⁶ is below half an ulp."""
+    pytest.importorskip("numba")
+    X = np.full((20_001, 1), 2.0**-13, np.float32)
+    X[0] = 1
+    y, theta = np.full(len(X), -1, np.float32), np.zeros(1, np.float32)
+    norms, _ = sweeps.gradient_sums(X, y, theta, gd.LeastSquares())
+    assert norms == pytest.approx(1 + 20_000 * 2.0**-26, rel=1e-9)
+
+
 def test_a_divergent_sweep_is_recorded_as_divergent():
     X, y, theta = problem({"n": 64, "d": 4, "seed": 4, "dtype": np.float64})
     _, history = gd.stochastic_gradient_descent(X, y, theta, 1e3, n_epochs=20, rng=0)
