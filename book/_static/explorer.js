@@ -804,6 +804,8 @@ class Editor {
 
   async start() {
     if (this.worker) this.halt("");
+    this.path = null; // a run that fails leaves no numbers of the one before
+    this.redraw();
     this.run.disabled = true;
     this.say("Loading Python …");
     try {
@@ -832,7 +834,7 @@ class Editor {
       return;
     }
     if (path) this.path = [this.problem.start, ...path];
-    this.halt([...lines, fault || `Ran ${path.length} steps.`].join("\n").trim());
+    this.halt([fault || `Ran ${path.length} steps.`, ...lines].join("\n").trim());
     this.redraw();
   }
 

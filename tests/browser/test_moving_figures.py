@@ -445,6 +445,14 @@ def test_a_syntax_error_is_shown(page):
     assert "line 3" in text
 
 
+def test_an_error_clears_the_numbers_of_the_run_before(page):
+    run_code(page)
+    assert numbers(page, "your-update")[1][0] == "40"
+    text = run_code(page, lambda code: "print('hello')\n" + code.replace("zip", "zap"), "NameError")
+    assert text.endswith("hello")  # what went wrong comes first
+    assert numbers(page, "your-update")[1][0] == "0"
+
+
 def test_an_endless_loop_stops_by_itself_and_by_hand(page):
     loop = "def update(theta, X, y, learning_rate, step):\n    while True:\n        pass\n"
     run_code(page, lambda _: loop, "Stopped after 5 seconds")
