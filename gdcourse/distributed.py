@@ -5,6 +5,7 @@ answers with the sum over its rows, and the sums come back through a tree. The d
 sampling schemes do not change: they see an objective, and a column of row numbers for X.
 """
 
+import asyncio
 import threading
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
@@ -266,7 +267,7 @@ class DataParallel:
         deserted = None
         while True:
             try:
-                return future.result(timeout=PATIENCE)
+                return self.client.sync(self._patiently, future)
             except CancelledError as error:
                 raise RuntimeError(
                     "the scheduler is gone: start it, and make the job anew"
@@ -285,6 +286,10 @@ class DataParallel:
                     f"there has been no worker for {self.timeout:g} seconds: start one, and "
                     "run this again"
                 )
+
+    async def _patiently(self, future):
+        # A timeout of `future.result` can end between the two clocks that it is held to.
+        return await asyncio.wait_for(self.client.gather(future, asynchronous=True), PATIENCE)
 
     def _workers(self):
         """The addresses of the workers that take work."""
