@@ -61,11 +61,11 @@ class Epoch:
 
     def __post_init__(self):
         bounds = _whole("bounds", self.bounds).astype(np.int64, copy=False)
-        falls = np.flatnonzero(np.diff(bounds, prepend=-1) < 1)
-        if len(bounds) == 0 or len(falls):
+        if len(bounds) == 0 or bounds[0] < 0 or not (bounds[1:] > bounds[:-1]).all():
+            fall = np.argmax(np.diff(bounds, prepend=-1) < 1) if len(bounds) else 0
             raise ValueError(
                 "bounds must begin at 0 or more and increase, for an empty batch has no mean: "
-                f"got {bounds[: falls[0] + 1][-3:] if len(falls) else bounds}"
+                f"got {bounds[: fall + 1][-3:]}"
             )
         object.__setattr__(self, "bounds", bounds)
         if self.order is not None:

@@ -55,7 +55,7 @@ def compiled(X, y, theta, objective, epoch, rates):
         theta,
         order,
         epoch.bounds,
-        rates.astype(theta.dtype),
+        rates.astype(theta.dtype, copy=False),
         theta.dtype.type(objective.l2),
         isinstance(objective, LogisticRegression),
     )
