@@ -37,7 +37,7 @@ def unclaimed(chapter, rows):
     return [
         name
         for name, cell in cells.items()
-        if experiments.asserts(cell.source) and name not in found and cell.section != "Exercises"
+        if experiments.asserts(cell.source) and name not in found and not cell.in_solution
     ]
 
 
@@ -53,6 +53,13 @@ def test_a_claim_has_its_assert_and_its_result(chapter, row):
 @pytest.mark.parametrize(("chapter", "row"), ROWS)
 def test_a_claim_rests_on_works_that_exist(chapter, row):
     assert set(row.get("cites", [])) <= set(works())
+
+
+@pytest.mark.parametrize(("chapter", "row"), ROWS)
+def test_no_claim_gives_a_solution_away(chapter, row):
+    """The index is also in the book that leaves the solutions out."""
+    name, *_ = experiments.evidence(row, cells_of(chapter))
+    assert not cells_of(chapter)[name].in_solution
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)

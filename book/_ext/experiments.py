@@ -28,6 +28,7 @@ class Cell(NamedTuple):
     source: str
     lines: list
     section: str
+    in_solution: bool
 
 
 def claims():
@@ -39,7 +40,7 @@ def claims():
 def code_cells(chapter):
     """The code cells of a chapter by their ids."""
     path = BOOK / f"{chapter}.ipynb"
-    found, section = {}, ""
+    found, section, gate = {}, "", "end"
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
@@ -49,9 +50,14 @@ def code_cells(chapter):
             section = ([section] + re.findall(r"^#+ (.+)$", prose, re.M))[
                 -1
             ]
+            gate = ([gate] + re.findall(r"\{solution-(\w+)\}", source))[
+                -1
+            ]
         else:
             lines = [*map(str.rstrip, printed(cell["outputs"]))]
-            found[cell["id"]] = Cell(source, lines, section)
+            found[cell["id"]] = Cell(
+                source, lines, section, gate == "start"
+            )
     return found
 
 
