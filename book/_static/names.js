@@ -6,6 +6,9 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const list of document.querySelectorAll(".citation-list")) {
     list.removeAttribute("role"); // its entries are no list items
   }
+  for (const parameters of document.querySelectorAll(".sig > dl")) {
+    parameters.setAttribute("role", "presentation"); // lines of a signature, no terms with meanings
+  }
   for (const box of document.querySelectorAll(".task-list-item-checkbox")) {
     box.setAttribute("aria-label", box.closest("li").textContent.trim());
   }
