@@ -1,4 +1,4 @@
-"""Links in the API page: from a type to its entry, and to a source."""
+"""Docstrings in the API page: links from types and from sources."""
 
 import re
 
@@ -9,6 +9,7 @@ CLASS = re.compile(rf"\b({CLASSES})\b")
 TYPED = re.compile(r"^[\w*, ]+ : |^[A-Z]\w+$|^\(.*\) [A-Z]\w+$")
 SOURCES = {"doi": "https://doi.org/", "arXiv": "https://arxiv.org/abs/"}
 SOURCE = re.compile(r"\b(doi|arXiv):([\w./()-]*[\w)])")
+INITIAL = re.compile(r"^(?=[A-Z]\. )")  # would begin a numbered list
 
 
 def link(app, what, name, thing, options, lines):
@@ -16,6 +17,7 @@ def link(app, what, name, thing, options, lines):
     for k, line in enumerate(lines):
         if TYPED.match(line):
             line = CLASS.sub(r"`~gdcourse.\1`", line)
+        line = INITIAL.sub(r"\\", line)
         lines[k] = SOURCE.sub(source, line)
 
 
