@@ -21,6 +21,7 @@ from importlib.util import find_spec
 import numpy as np
 
 import gdcourse as gd
+from benchmarks import memory
 from benchmarks.gpu import FOLDER, processor
 from gdcourse import data, results
 
@@ -407,21 +408,35 @@ def compilation(rounds):
                 yield {"what": state, "seconds": f"{seconds:.3f}"}
 
 
+NANOSECONDS = (
+    "nanoseconds a sample, shuffling included, compilation not: median, lowest and highest of "
+    "{rounds} rounds in which the contestants take turns; ours_is: how many times faster "
+    "gdcourse is, the median over the rounds"
+)
+OTHERS = {  # what measures, and what its figures are
+    "passes": (whole_passes, NANOSECONDS),
+    "compile": (compilation, "seconds of a first descent in a new process, {rounds} times"),
+    "memory": (
+        lambda rounds: memory.measure(),
+        "MB, the most that a process held above what it held before the run: own_mb is its own, "
+        "with_file_pages_mb counts pages of mapped files too, which the system takes back when "
+        "it needs them",
+    ),
+}
+
+
 def main(arguments=None):
     """Measure, print and write book/results/cpu_<cases>.csv."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "cases", nargs="?", choices=[*CASES, "passes", "compile"], default="standard"
-    )
+    parser.add_argument("cases", nargs="?", choices=[*CASES, *OTHERS], default="standard")
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args(arguments)
-    if hasattr(os, "sched_setaffinity"):  # one processor for all, whatever they would take
+    # One processor for all, whatever they would take; who looks at memory needs another.
+    if hasattr(os, "sched_setaffinity") and options.cases != "memory":
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     measured = []
-    if options.cases == "compile":
-        rows = compilation(options.rounds)
-    elif options.cases == "passes":
-        rows = whole_passes(options.rounds)
+    if options.cases in OTHERS:
+        rows = OTHERS[options.cases][0](options.rounds)
     else:
         rows = (row for case in CASES[options.cases] for row in measure(*case, options.rounds))
     for row in rows:
@@ -434,6 +449,7 @@ def main(arguments=None):
 
 def header(options):
     """What the table says about the machine and the contestants."""
+    _, figures = OTHERS.get(options.cases, (measure, NANOSECONDS))
     packages = ("numpy", "numba", "scikit-learn", "torch", "jax")
     versions = {}
     for package in packages:
@@ -447,9 +463,7 @@ def header(options):
         **versions,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "command": f"python3 course.py bench {options.cases} --rounds {options.rounds}",
-        "figures": "nanoseconds a sample, shuffling included, compilation not: median, lowest "
-        f"and highest of {options.rounds} rounds in which the contestants take turns; "
-        "ours_is: how many times faster gdcourse is, the median over the rounds",
+        "figures": figures.format(rounds=options.rounds),
     }
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import array_api_strict
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 import course
 import gdcourse as gd
-from benchmarks import cpu, gpu
+from benchmarks import cpu, gpu, memory
 from gdcourse import results
 
 OTHER_DEVICE = array_api_strict.Device("device1")
@@ -210,3 +211,27 @@ def test_whole_passes_agree_before_they_are_timed():
         "gradient_variance",
     ]
     assert all(row.keys() == set(cpu.COLUMNS) for row in rows)
+
+
+LINUX = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux counts the pages")
+
+
+@LINUX
+def test_what_a_process_holds_is_seen_from_outside():
+    before = memory.held(os.getpid())
+    array = np.ones(10**7)
+    after = memory.held(os.getpid())
+    for now, then in zip(after, before, strict=True):
+        assert array.nbytes <= now - then < 1.1 * array.nbytes
+
+
+@LINUX
+def test_a_descent_over_a_map_is_watched(monkeypatch):
+    """8 MB of X: as pages of the file they are seen, and the process makes no copy of them."""
+    task = "memory map, full batch"
+    monkeypatch.setattr(memory, "LARGE", 8 * 10**6)
+    monkeypatch.setattr(memory, "TASKS", {task: memory.TASKS[task]})
+    (row,) = memory.measure()
+    assert (row["what"], row["data_mb"]) == (task, "8")
+    assert float(row["own_mb"]) < 2
+    assert float(row["with_file_pages_mb"]) > 2
