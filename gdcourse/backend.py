@@ -127,19 +127,21 @@ def rows(array, batch):
     return array_namespace(array).take(array, batch, axis=0)
 
 
-def block_rows(X):
+def block_rows(X, width=1):
     """Rows of `X` to work on at a time: what a cache holds, or what keeps a device busy.
 
     Parameters
     ----------
     X : (n, d) array
+    width : int
+        Values that the work makes of a row, where these are more than d.
 
     Returns
     -------
     int
     """
     values = 2**16 if isinstance(X, np.ndarray) else 2**24
-    return max(256, values // X.shape[1])
+    return max(256, values // max(X.shape[1], width))
 
 
 def blocks(n_rows, size):

@@ -44,7 +44,7 @@ class Saved(NamedTuple):
     place: dict
 
 
-@dataclass(frozen=True)
+@dataclass
 class Checkpoint:
     """The file of one call.
 
@@ -55,11 +55,14 @@ class Checkpoint:
         What the batches are drawn with, in its first state.
     call : dict
         What has to be the same whenever the call is made again.
+    stamp : tuple or None
+        Which file this run has read or written last; None where there was none.
     """
 
     path: Path
     generator: np.random.Generator
     call: dict
+    stamp: tuple | None = None
 
     @classmethod
     def of(cls, path, theta_init, X, record_every, generator):
@@ -92,6 +95,7 @@ class Checkpoint:
         ValueError
             Where the file is damaged, is no checkpoint, or was made by another call.
         """
+        self.stamp = _stamp(self.path)
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
@@ -102,6 +106,8 @@ class Checkpoint:
                 records = list(zip(*(file[name].tolist() for name in COLUMNS), strict=True))
                 about = json.loads(str(file["about"]))
             call, place = about["call"], about["place"]
+        except MemoryError:
+            raise
         except Exception as error:  # zipfile, NumPy and json each have their own for a bad byte
             raise ValueError(
                 f"the checkpoint {self.path} is damaged, or is none ({error}): {CURE}"
@@ -143,7 +149,13 @@ class Checkpoint:
                 )
 
     def write(self, theta, records, place):
-        """Put a run in the file, which keeps the one before until this one is complete."""
+        """Put a run in the file, which keeps the one before until this one is complete.
+
+        Raises
+        ------
+        ValueError
+            Where somebody else has written the file in the meantime; it is left as it is.
+        """
         about = json.dumps({"call": self.call, "place": place})
         columns = History.from_records(records, diverged=False).asdict()
         # A name of its own: what a kill left behind, or another process writes, is not in the way.
@@ -153,7 +165,13 @@ class Checkpoint:
                 np.savez(file, theta=to_host(theta), about=np.array(about), **columns)
                 file.flush()
                 os.fsync(file.fileno())
+            if _stamp(self.path) not in (None, self.stamp):
+                raise ValueError(
+                    f"the checkpoint {self.path} was written by another program during this run, "
+                    "and is left as it is: give every run a path of its own"
+                )
             os.replace(temporary, self.path)
+            self.stamp = _stamp(self.path)
         except OSError as error:
             error.add_note(f"while the checkpoint {self.path} was written, which is as it was")
             raise
@@ -182,6 +200,15 @@ def _checked(path):
     if not path.parent.is_dir():
         raise FileNotFoundError(f"checkpoint: there is no folder {path.parent}; make it first")
     return path
+
+
+def _stamp(path):
+    """What tells a file from another one under its name; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _settle(folder):

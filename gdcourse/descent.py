@@ -62,7 +62,7 @@ def updates(X, y, theta_init, *, objective=LeastSquares(), batches, learning_rat
     [(0, 0, [0.0]), (1, 2, [1.0]), (2, 4, [1.5])]
     """
     X, y, theta, schedule = checked(X, y, theta_init, objective, batches, learning_rate)
-    epochs = batches.epochs(X.shape[0], np.random.default_rng(rng))
+    epochs = drawn(batches, X.shape[0], np.random.default_rng(rng))
     return _updates(X, y, theta, objective, epochs, schedule)
 
 
@@ -171,7 +171,7 @@ def descend(
         file = Checkpoint.of(checkpoint, theta, X, record_every, generator)
         saved = file.read(seeded=rng is not None)
     bar = _bar(progress)
-    parts = _parts(batches.epochs(X.shape[0], generator), n_epochs, record_every)
+    parts = _parts(drawn(batches, X.shape[0], generator), n_epochs, record_every)
     walk = _Walk(X, y, theta, objective, schedule, tol, file)
     interrupted = False
     try:
@@ -181,8 +181,8 @@ def descend(
             else:
                 walk.go_on(saved, parts)
             with bar(initial=walk.samples_seen, total=n_epochs * X.shape[0]) as shown:
-                while not walk.stopped and (drawn := next(parts, None)):
-                    part, seconds_to_draw, total = drawn
+                while not walk.stopped and (following := next(parts, None)):
+                    part, seconds_to_draw, total = following
                     walk.advance(part, seconds_to_draw)
                     if record_every is None or walk.step % record_every == 0:
                         walk.record(keep=True)
@@ -391,6 +391,20 @@ def checked(X, y, theta_init, objective, batches, learning_rate):
     rate_at(schedule, 0)
     validation.sampler(batches)
     return X, y, theta, schedule
+
+
+def drawn(batches, n_samples, generator):
+    """The epochs of a scheme, each held to the rows that there are."""
+    return map(partial(_held, n_samples), batches.epochs(n_samples, generator))
+
+
+def _held(n_samples, epoch):
+    if epoch.order is None and epoch.bounds[-1] > n_samples:
+        raise ValueError(
+            f"an epoch must end within the {n_samples} rows, but its bounds end at "
+            f"{epoch.bounds[-1]}"
+        )
+    return epoch
 
 
 def batch_gradient_descent(

@@ -125,14 +125,15 @@ class DataParallel:
         self.timeout = validation.positive("timeout", timeout)
         X, y = open_shards(Path(directory).resolve())
         n = len(X)
-        self._cuts = np.cumsum([0, *(shard.shape[0] for shard in X.shards)])
+        pairs = [pair for pair in zip(X.shards, y.shards, strict=True) if pair[0].shape[0]]
+        self._cuts = np.cumsum([0, *(shard.shape[0] for shard, _ in pairs)])
         self.X = np.arange(n, dtype=np.float64)[:, None]
         self.X.flags.writeable = False
         self.y = np.broadcast_to(0.0, n)
         self._steps = self._sent = self._received = 0
         self._compute = self._seconds = 0.0
         self._tokens = set()
-        self._shards = self._load(list(zip(X.shards, y.shards, strict=True)))
+        self._shards = self._load(pairs)
 
     def __repr__(self):
         return f"DataParallel({self.objective!r}, {len(self._shards)} shards)"
@@ -270,7 +271,7 @@ class DataParallel:
                 return self.client.sync(self._patiently, future)
             except CancelledError as error:
                 raise RuntimeError(
-                    "the scheduler is gone: start it, and make the job anew"
+                    "the scheduler is gone, or was told to forget the shards: make the job anew"
                 ) from error
             except Exception as error:
                 if not isinstance(error, TimeoutError) or future.status == "error":
@@ -293,7 +294,7 @@ class DataParallel:
 
     def _workers(self):
         """The addresses of the workers that take work."""
-        known = self.client.scheduler_info(n_workers=-1)["workers"]
+        known = self.client.scheduler_info(n_workers=-1).get("workers", {})
         return sorted(address for address, one in known.items() if one["status"] == "running")
 
 

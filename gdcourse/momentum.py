@@ -4,7 +4,7 @@ import numpy as np
 
 from gdcourse import validation
 from gdcourse.backend import array_namespace, rows
-from gdcourse.descent import checked
+from gdcourse.descent import checked, drawn
 from gdcourse.objectives import LeastSquares
 from gdcourse.schedules import rate_at
 
@@ -82,7 +82,7 @@ def momentum_updates(
     momentum = validation.non_negative("momentum", momentum)
     if momentum >= 1:
         raise ValueError(f"momentum must be less than 1, or nothing slows down, got {momentum}")
-    epochs = batches.epochs(X.shape[0], np.random.default_rng(rng))
+    epochs = drawn(batches, X.shape[0], np.random.default_rng(rng))
     return steps(X, y, theta, objective, epochs, schedule, momentum, nesterov)
 
 

@@ -1,11 +1,17 @@
 """The noise of a gradient estimate, measured and predicted."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from gdcourse import sweeps, validation
-from gdcourse.backend import array_namespace, block_rows, blocks, rows, to_host
+from gdcourse.backend import (
+    array_namespace,
+    asarray,
+    block_rows,
+    blocks,
+    is_array_api_obj,
+    rows,
+    to_host,
+)
 from gdcourse.sampling import Epoch
 
 __all__ = [
@@ -293,8 +299,9 @@ def stability_limit(X, batch_size=1, *, l2=0.0):
     >>> round(stability_limit([[1.0], [3.0]]), 4), round(2 * 5 / 41, 4)
     (0.2439, 0.2439)
     """
-    X = np.asarray(X) if isinstance(X, list | tuple) else X
-    X, _, _, batch_size, l2 = _least_squares(X, X[..., 0], 1.0, batch_size, l2)
+    X = X if is_array_api_obj(X) else np.asarray(X)
+    y = asarray(np.zeros(X.shape[:1]), like=X)
+    X, _, _, batch_size, l2 = _least_squares(X, y, 1.0, batch_size, l2)
     h, basis = _curvature(X, l2)
     return _limit(X @ basis, h, batch_size, l2)
 
@@ -328,8 +335,11 @@ def _triangle(d):
 def _operators(Z, h, batch_size, l2):
     """C ↦ HC + CH, as a diagonal, and C ↦ E[H_B C H_B], as a matrix, on weighted triangles."""
     i, j, weights = _triangle(len(h))
-    products = Z[:, i] * Z[:, j] * weights
-    coupling = products.T @ products / (len(Z) * batch_size)
+    coupling = np.zeros((len(i), len(i)))
+    for part in blocks(len(Z), max(256, 2**18 // len(i))):
+        products = Z[part, i] * Z[part, j] * weights
+        coupling += products.T @ products
+    coupling /= len(Z) * batch_size
     coupling[np.diag_indices(len(i))] += h[i] * h[j] - (h[i] - l2) * (h[j] - l2) / batch_size
     return h[i] + h[j], coupling
 
@@ -355,33 +365,57 @@ def _mean_squared_norm(objective, theta, X, y, batch_size, n_batches, rng):
 def _moments(objective, theta, X, y):
     """tr Σ as a float, and ∇J: in blocks, without an (n, d) array where the model allows."""
     theta, X, y = validation.problem(objective, theta, X, y, look=False)
-    xp = array_namespace(theta)
     n = X.shape[0]
-    if hasattr(objective, "squared_gradient_norms"):
-        # The ridge term shifts every gradient alike, so it is left out of the variance.
-        sums = sweeps.gradient_sums(X, y, theta, objective)
-        norms, total = sums or _sums_by_blocks(X, y, theta, replace(objective, l2=0.0))
-        gradient = total / n + objective.l2 * theta
-        total = norms - xp.sum(total * total) / n
-    else:
-        gradient = objective.gradient(theta, X, y)
-        block = max(1, 2**18 // theta.size)
-        total = 0.0
-        for part in blocks(n, block):
-            each = objective.per_sample_gradients(theta, rows(X, part), rows(y, part))
-            total = total + xp.sum((each - gradient) ** 2)
-    variance = float(to_host(total)) / n
+    at = _double(theta)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if _knows_its_norms(type(objective)):
+            # The ridge term shifts every gradient alike, so it is left out of the variance.
+            ridge = getattr(objective, "l2", 0.0)
+            sums = sweeps.gradient_sums(X, y, theta, objective) or _sums(X, y, at, objective, ridge)
+            norms, gradient = float(to_host(sums[0])) / n, sums[1] / n
+            variance = norms - float(np.sum(to_host(gradient) ** 2))
+            gradient = gradient + ridge * at
+            if not variance > 1e-8 * norms:  # half of the digits are lost in the difference
+                variance = _spread(X, y, at, objective, gradient)
+        else:
+            gradient = objective.gradient(at, X, y)
+            variance = _spread(X, y, at, objective, gradient)
     if not np.isfinite(variance):
         validation.finite(X=X, y=y)
-    return max(0.0, variance), gradient
+    return variance, gradient
 
 
-def _sums_by_blocks(X, y, theta, objective):
-    """Σ ‖∇L_i‖² and Σ ∇L_i, from rows that are read once."""
+def _knows_its_norms(kind):
+    """Whether the squared norms of a class are those of its own gradient, and not a parent's."""
+    names = {"gradient", "per_sample_gradients", "squared_gradient_norms"}
+    definer = next((base for base in kind.__mro__ if names & vars(base).keys()), object)
+    return "squared_gradient_norms" in vars(definer)
+
+
+def _double(array):
+    """An array in double precision at least: squares need twice the digits."""
+    xp = array_namespace(array)
+    return xp.astype(array, xp.result_type(array.dtype, xp.float64), copy=False)
+
+
+def _sums(X, y, theta, objective, ridge):
+    """Σ ‖∇L_i‖² and Σ ∇L_i without the ridge term, from rows that are read once."""
     xp = array_namespace(theta)
     norms, gradient = 0.0, 0.0
     for part in blocks(X.shape[0], block_rows(X)):
-        X_block, y_block = rows(X, part), rows(y, part)
+        X_block, y_block = _double(rows(X, part)), _double(rows(y, part))
         norms = norms + xp.sum(objective.squared_gradient_norms(theta, X_block, y_block))
-        gradient = gradient + X_block.shape[0] * objective.gradient(theta, X_block, y_block)
+        mean = objective.gradient(theta, X_block, y_block) - ridge * theta
+        gradient = gradient + X_block.shape[0] * mean
     return norms, gradient
+
+
+def _spread(X, y, theta, objective, gradient):
+    """The mean of ‖∇L_i − ∇J‖², gradient by gradient."""
+    xp = array_namespace(theta)
+    total = 0.0
+    for part in blocks(X.shape[0], max(1, 2**18 // theta.size)):
+        X_block, y_block = _double(rows(X, part)), _double(rows(y, part))
+        each = objective.per_sample_gradients(theta, X_block, y_block)
+        total = total + xp.sum((each - gradient) ** 2)
+    return float(to_host(total)) / X.shape[0]

@@ -43,6 +43,8 @@ class Objective(Protocol):
 class _LinearModel:
     """What the linear models share: predictions Xθ, and a gradient through their residual."""
 
+    _width = 1  # predictions for a row
+
     def __post_init__(self):
         object.__setattr__(self, "l2", validation.non_negative("l2", self.l2))
 
@@ -57,7 +59,7 @@ class _LinearModel:
             losses = self.sample_losses(self._predict(theta, X, y), y)
             return array_namespace(losses).mean(losses)
 
-        return _mean_over_blocks(mean_loss, X, y) + _ridge(self.l2, theta)
+        return _mean_over_blocks(mean_loss, X, y, self._width) + _ridge(self.l2, theta)
 
     def gradient(self, theta, X, y):
         """∇J(θ) = Xᵀ residual(Xθ, y)/n + l2·θ on the rows given, shaped like `theta`."""
@@ -65,7 +67,7 @@ class _LinearModel:
         def mean_gradient(X, y):
             return X.T @ self.residual(self._predict(theta, X, y), y) / X.shape[0]
 
-        gradient = _mean_over_blocks(mean_gradient, X, y)
+        gradient = _mean_over_blocks(mean_gradient, X, y, self._width)
         return gradient + self.l2 * theta if self.l2 else gradient
 
     def per_sample_gradients(self, theta, X, y):
@@ -231,6 +233,10 @@ class SoftmaxRegression(_SoftmaxOutput, _LinearModel):
         n_classes = validation.count("n_classes", self.n_classes, minimum=2)
         object.__setattr__(self, "n_classes", n_classes)
 
+    @property
+    def _width(self):
+        return self.n_classes
+
     def predict(self, theta, X):
         return _scores(X, theta)
 
@@ -317,7 +323,7 @@ class MLP(_SoftmaxOutput):
             losses = self.sample_losses(self.predict(theta, X), y)
             return array_namespace(losses).mean(losses)
 
-        return _mean_over_blocks(mean_loss, X, y) + _ridge(self.l2, theta)
+        return _mean_over_blocks(mean_loss, X, y, max(self.layer_sizes)) + _ridge(self.l2, theta)
 
     def gradient(self, theta, X, y):
         """∇J(θ) on the rows given, by back-propagation, shape (n_parameters,)."""
@@ -329,7 +335,7 @@ class MLP(_SoftmaxOutput):
                 layers += [xp.reshape(inputs.T @ delta, (-1,)), xp.sum(delta, axis=0)]
             return xp.concat(layers) / X.shape[0]
 
-        return _mean_over_blocks(mean_gradient, X, y) + self.l2 * theta
+        return _mean_over_blocks(mean_gradient, X, y, max(self.layer_sizes)) + self.l2 * theta
 
     def per_sample_gradients(self, theta, X, y):
         """∇L_i(θ) + l2·θ for every row, shape (n, n_parameters)."""
@@ -398,12 +404,12 @@ def weighted_mean(function, parts):
     return total / n_samples
 
 
-def _mean_over_blocks(function, X, y):
+def _mean_over_blocks(function, X, y, width):
     """`function(X, y)`, a mean over rows, from blocks of rows that fit in a processor's cache.
 
     X is then read from memory once, and what is made on the way is as large as a block.
     """
-    n, block = X.shape[0], block_rows(X)
+    n, block = X.shape[0], block_rows(X, width)
     if n <= block or y.shape != (n,):
         return function(X, y)
     return weighted_mean(function, ((X[part, ...], y[part]) for part in blocks(n, block)))
@@ -439,7 +445,8 @@ def compress(X, y):
     Raises
     ------
     ValueError, TypeError
-        For shapes that disagree, no rows, or values that are not finite.
+        For shapes that disagree, no rows, values that are not finite, or a precision other
+        than single and double.
 
     References
     ----------
@@ -458,6 +465,8 @@ def compress(X, y):
     """
     X, y = validation.data(X, y)
     xp = array_namespace(X)
+    if X.dtype not in (xp.float32, xp.float64):
+        raise TypeError(f"X must be float32 or float64 to be compressed, got {X.dtype}: convert it")
     n, d = X.shape
     block = max(4 * (d + 1), 2**16 // (d + 1))
     triangle = xp.zeros((0, d + 1), dtype=X.dtype, device=X.device)

@@ -145,6 +145,11 @@ class _Scheme:
     batch_size: int
     drop_last: bool = field(default=False, kw_only=True)
 
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            if isinstance(value, np.integer):  # unsigned and small ones count otherwise
+                object.__setattr__(self, name, int(value))
+
     def epochs(self, n_samples, rng=None):
         """Epochs for ever; `rng` is a Generator, a seed or None."""
         self._check(validation.count("n_samples", n_samples))

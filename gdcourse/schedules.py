@@ -205,8 +205,8 @@ class cosine:
         validation.count("n_steps", self.n_steps)
 
     def __call__(self, step):
-        phase = np.minimum(step, self.n_steps - 1) / self.n_steps
-        return 0.5 * self.learning_rate * (1 + np.cos(np.pi * phase))
+        left = 1 - np.minimum(step, self.n_steps - 1) / self.n_steps
+        return self.learning_rate * np.sin(0.5 * np.pi * left) ** 2  # 1 + cos would round to zero
 
 
 @dataclass(frozen=True)

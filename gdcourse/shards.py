@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gdcourse import validation
-from gdcourse.backend import blocks, rows, to_host
+from gdcourse.backend import blocks, is_array_api_obj, rows, to_host
 from gdcourse.objectives import weighted_mean
 from gdcourse.sampling import Epoch
 
@@ -72,6 +72,8 @@ def _shard(path):
         raise _missing(path) from None
     except (ValueError, SyntaxError, TokenError) as error:  # as NumPy has them for a bad byte
         raise ValueError(f"shard {path} has no whole .npy header: write it again") from error
+    if not shape:
+        raise ValueError(f"shard {path} holds a single number: write rows")
     if columns_first and len(shape) > 1:
         raise ValueError(f"shard {path} lies column by column: write its rows one after another")
     if dtype not in (np.float32, np.float64) or not dtype.isnative:
@@ -121,7 +123,9 @@ class ShardedArray:
         return np.asarray(self[:], dtype)
 
     def __getitem__(self, chosen):
-        if isinstance(chosen, tuple) and chosen[1:] == (...,):
+        if isinstance(chosen, tuple):
+            if len(chosen) != 2 or chosen[1] is not Ellipsis:
+                raise TypeError("a ShardedArray gives whole rows: write X[rows], then take columns")
             chosen = chosen[0]
         if isinstance(chosen, slice):
             start, stop, stride = chosen.indices(len(self))
@@ -131,7 +135,9 @@ class ShardedArray:
         return self.take(chosen)
 
     def take(self, chosen, axis=0):
-        """Rows by their numbers, as ``take`` of an array."""
+        """Rows by their numbers, as ``take`` of an array along its first axis."""
+        if axis != 0:
+            raise ValueError(f"a ShardedArray gives whole rows: axis must be 0, got {axis}")
         chosen = np.asarray(chosen)
         if not chosen.size:
             return np.empty((0, *self.shape[1:]), self.dtype)
@@ -222,7 +228,9 @@ def write_shards(directory, X, y, rows_per_shard):
     ...     print(X.shape, X[[2, 0]].tolist(), y[1:].tolist())
     (3, 1) [[3.0], [1.0]] [2.0, 3.0]
     """
-    X, y = (a if hasattr(a, "shape") else np.asarray(a) for a in (X, y))
+    X, y = (
+        a if isinstance(a, ShardedArray) or is_array_api_obj(a) else np.asarray(a) for a in (X, y)
+    )
     _check_shapes(X, y)
     size = validation.count("rows_per_shard", rows_per_shard)
     n = X.shape[0]
@@ -267,7 +275,9 @@ def open_shards(directory):
     """The X and the y of `write_shards`, without reading their rows.
 
     Hand both to `descend` or `updates` in place of arrays. The shards may differ in length, so
-    files of the same names that another program wrote will do.
+    files of the same names that another program wrote will do. While a run reads them, put a new
+    file in the place of an old one by renaming it: the system ends a process under which a
+    mapped file is cut short.
 
     Parameters
     ----------
@@ -290,7 +300,7 @@ def open_shards(directory):
     found = _files(directory, "X") + _files(directory, "y")
     if not found:
         raise FileNotFoundError(f"no shards X-00000-of-... in {directory}: see write_shards")
-    counts = {int(path.stem[-5:]) for path in found}
+    counts = {max(1, int(path.stem[-5:])) for path in found}
     if len(counts) > 1:
         raise ValueError(f"{directory} holds sets of {sorted(counts)} shards: keep one of them")
     numbers = range(counts.pop())

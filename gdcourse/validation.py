@@ -47,7 +47,7 @@ def non_negative(name, value):
 
 def _real(name, value):
     try:
-        return float(None if isinstance(value, bool | str | bytes) else value)
+        return float(None if isinstance(value, bool | np.bool_ | str | bytes) else value)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number, got {value!r}") from None
 
@@ -72,10 +72,13 @@ def data(X, y, *, look=True):
         raise ValueError(
             f"y must have shape {X.shape[:1]} to match the rows of X, got {y.shape}{cure}"
         )
-    X = _floating("X", X)
-    y = _floating("y", y, X.dtype)
+    X, y = _floating("X", X), _floating("y", y)
     if look:
         finite(X=X, y=y)
+    with np.errstate(over="ignore"):
+        y, given = _floating("y", y, X.dtype), y
+    if look and y is not given and not _all_finite(y):
+        raise ValueError(f"y must fit in the precision of X, {X.dtype}: convert X to a wider one")
     return X, y
 
 
@@ -115,6 +118,9 @@ def sampler(batches):
 def _arrays(**named):
     """The values as arrays of one library on one device; lists follow the arrays beside them."""
     given = {name: a for name, a in named.items() if is_array_api_obj(a)}
+    for name, array in given.items():
+        if isinstance(array, np.ma.MaskedArray):
+            raise TypeError(f"{name} is a masked array: fill it, or drop the rows with a mask")
     kinds = {name: array_namespace(a).__name__.split(".")[-1] for name, a in given.items()}
     if len(set(kinds.values())) > 1:
         raise TypeError(
@@ -136,7 +142,8 @@ def _from_list(name, values, like):
     except ValueError as error:
         raise ValueError(f"{name} must be an array, got a ragged list") from error
     if host.dtype == object:
-        raise TypeError(f"{name} must be an array of numbers, got a {type(values).__name__}")
+        cure = ": make it dense with .toarray()" if hasattr(values, "toarray") else ""
+        raise TypeError(f"{name} must be an array of numbers, got a {type(values).__name__}{cure}")
     return asarray(host, like)
 
 
@@ -162,5 +169,7 @@ def _all_finite(array):
     with np.errstate(over="ignore", invalid="ignore"):
         if to_host(xp.isfinite(xp.sum(array))):
             return True
+    if array.ndim == 0:
+        return False
     parts = blocks(array.shape[0], 1024)
     return all(to_host(xp.all(xp.isfinite(array[part, ...]))) for part in parts)

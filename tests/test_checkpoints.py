@@ -333,6 +333,43 @@ def test_a_link_stays_one_and_a_run_that_moves_keeps_its_file(path, monkeypatch)
     assert_same(run(checkpoint=path), first)
 
 
+@pytest.mark.parametrize("before", [False, True], ids=["a new file", "its own file"])
+def test_what_another_program_writes_meanwhile_is_not_overwritten(path, before):
+    if before:
+        break_run(30, path)
+
+    def meddle(step):
+        if step == 45:
+            path.write_text("mine")
+        return SCHEDULE(step)
+
+    with pytest.raises(ValueError, match="was written by another program during this run"):
+        run(checkpoint=path, learning_rate=meddle)
+    assert path.read_text() == "mine"
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_run_whose_file_was_removed_writes_it_again(path):
+    def remove(step):
+        if step == 45:
+            path.unlink()
+        return SCHEDULE(step)
+
+    assert_same(run(checkpoint=path, learning_rate=remove), run())
+    assert path.exists()
+
+
+def test_a_lack_of_memory_is_not_told_as_damage(path, monkeypatch):
+    break_run(30, path)
+
+    def fail(*arguments, **keywords):
+        raise MemoryError("Unable to allocate")
+
+    monkeypatch.setattr(np, "load", fail)
+    with pytest.raises(MemoryError):
+        run(checkpoint=path)
+
+
 def test_what_a_kill_left_behind_is_not_in_the_way(path):
     before = break_run(50, path)
     path.with_name("run.npz.0123abcd.tmp").write_bytes(before[:100])

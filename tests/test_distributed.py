@@ -219,6 +219,15 @@ def test_a_tree_of_many_shards_is_one_sum(workers, tmp_path):
     assert (report.n_shards, report.n_workers, report.loads) == (21, 2, 21)
 
 
+def test_a_shard_without_rows_is_left_out(workers, tmp_path):
+    theta, X, y = problem(gd.LeastSquares(), N)
+    directory = ragged(tmp_path / "shards", X, y, 0, 50, 0)
+    job = distributed.DataParallel(workers.exactly(2), gd.LeastSquares(), directory)
+    expected = gd.LeastSquares().gradient(theta, X, y)
+    np.testing.assert_allclose(job.gradient(theta, job.X, job.y), expected, rtol=1e-12)
+    assert job.report().n_shards == 2
+
+
 def test_what_is_reported_is_what_was_done(workers, case):
     theta, _, _, directory = case
     job = distributed.DataParallel(workers.exactly(2), gd.LeastSquares(), directory)

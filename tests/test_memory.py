@@ -26,6 +26,14 @@ def on_disk(tmp_path_factory):
     return np.load(path, mmap_mode="r"), rng.integers(0, 2, N).astype(float)
 
 
+def peak_of(run):
+    tracemalloc.start()
+    run()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
 def one_epoch(batches):
     def run(model, theta, X, y):
         return gd.descend(
@@ -54,8 +62,20 @@ def test_memory_above_the_data_is_that_of_a_block(on_disk, model, task):
     theta = np.zeros(shape)
     run = TASKS.get(task, lambda model, theta, X, y: gd.compress(X, y))
     run(objective, theta, X[:2000], y[:2000])  # what is compiled or cached, once
-    tracemalloc.start()
-    run(objective, theta, X, y)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < ALLOWED
+    assert peak_of(lambda: run(objective, theta, X, y)) < ALLOWED
+
+
+@pytest.mark.parametrize("method", ["loss", "gradient"])
+@pytest.mark.parametrize("objective", [gd.MLP((2, 500, 2)), gd.SoftmaxRegression(500)], ids=repr)
+def test_a_wide_model_of_a_narrow_row_takes_small_blocks(objective, method):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((50_000, 2)), rng.integers(0, 2, 50_000).astype(float)
+    theta = np.zeros(getattr(objective, "n_parameters", (2, 500)))
+    assert peak_of(lambda: getattr(objective, method)(theta, X, y)) < ALLOWED
+
+
+def test_the_pairs_of_features_of_a_floor_come_in_blocks():
+    """40 features make 820 pairs: for all rows at once these take 131 MB, their squares 5."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((20_000, 40)), rng.standard_normal(20_000)
+    assert peak_of(lambda: gd.noise_floor(X, y, 1e-3)) < 60e6

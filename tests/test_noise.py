@@ -66,6 +66,68 @@ def test_blocks_of_a_large_model_change_nothing(xp):
         assert gd.gradient_variance(way, *there) == pytest.approx(expected, rel=1e-10)
 
 
+WAYS = ["compiled", "not compiled", "three methods"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("dtype", "mean"),
+    [(np.float32, 100), (np.float32, 1e4), (np.float64, 1e6), (np.float64, 1e8)],
+)
+def test_a_small_variance_beside_a_large_gradient_keeps_its_digits(monkeypatch, way, dtype, mean):
+    """One column of ones: the variance of the gradients is that of y, as y is stored."""
+    if way == "not compiled":
+        monkeypatch.setattr(sweeps, "find_spec", lambda name: None)
+    objective = gd.LeastSquares()
+    objective = OnlyThreeMethods(objective) if way == "three methods" else objective
+    y = (mean + np.random.default_rng(0).standard_normal(20_000)).astype(dtype)
+    X, theta = np.ones((len(y), 1), dtype), np.zeros(1, dtype)
+    variance = gd.gradient_variance(objective, theta, X, y)
+    assert variance == pytest.approx(np.var(y.astype(np.float64)), rel=1e-6)
+
+
+@every_objective
+@pytest.mark.parametrize("way", WAYS[:2])
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_squares_of_single_precision_are_taken_in_double(monkeypatch, objective, way, scale):
+    if way == "not compiled":
+        monkeypatch.setattr(sweeps, "find_spec", lambda name: None)
+    theta, X, y = problem(objective, 300, dtype=np.float32)
+    if isinstance(objective, gd.LeastSquares):
+        X, theta, y = np.float32(scale) * X, np.float32(0) * theta, y
+    expected, mean = definition(objective, *(a.astype(np.float64) for a in (theta, X, y)))
+    assert gd.gradient_variance(objective, theta, X, y) == pytest.approx(expected, rel=1e-6)
+    scale = gd.noise_scale(objective, theta, X, y)
+    assert scale == pytest.approx(expected / np.sum(mean**2), rel=1e-5)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_variance_that_overflows_is_not_zero(monkeypatch, way):
+    if way == "not compiled":
+        monkeypatch.setattr(sweeps, "find_spec", lambda name: None)
+    theta, X, y = problem(gd.LeastSquares(), 50)
+    objective = gd.LeastSquares()
+    objective = OnlyThreeMethods(objective) if way == "three methods" else objective
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert not np.isfinite(gd.gradient_variance(objective, theta + 1e160, X, y))
+
+
+class Clipped(gd.LeastSquares):
+    """A gradient of its own, whose squared norms are not its parent's."""
+
+    def per_sample_gradients(self, theta, X, y):
+        return np.clip(super().per_sample_gradients(theta, X, y), -0.1, 0.1)
+
+    def gradient(self, theta, X, y):
+        return self.per_sample_gradients(theta, X, y).mean(axis=0)
+
+
+def test_a_subclass_with_a_gradient_of_its_own_has_its_own_variance():
+    theta, X, y = problem(Clipped(), 50)
+    expected, _ = definition(Clipped(), theta, X, y)
+    assert gd.gradient_variance(Clipped(), theta, X, y) == pytest.approx(expected, rel=1e-12)
+
+
 @every_objective
 def test_a_ridge_term_shifts_gradients_and_not_their_variance(objective):
     theta, X, y = problem(objective)

@@ -102,7 +102,7 @@ def test_blocks_of_rows_change_nothing(xp, monkeypatch, objective, n):
     theta, X, y = problem(objective, n)
     expected = [objective.loss(theta, X, y), objective.gradient(theta, X, y)]
     sizes = []
-    monkeypatch.setattr(objectives, "block_rows", lambda X: sizes.append(len(y)) or 5)
+    monkeypatch.setattr(objectives, "block_rows", lambda X, width=1: sizes.append(len(y)) or 5)
     there = [xp.asarray(array) for array in (theta, X, y)]
     measured = [gd.to_host(f(*there)) for f in (objective.loss, objective.gradient)]
     assert len(sizes) == 2
@@ -298,3 +298,9 @@ def test_any_class_with_three_methods_is_an_objective():
     np.testing.assert_allclose(Quartic().gradient(theta, X, y), gradient, rtol=1e-6)
     _, history = gd.batch_gradient_descent(X, y, theta, 1e-3, objective=Quartic())
     assert history.loss[-1] < history.loss[0]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.longdouble])
+def test_compression_names_the_precisions_that_it_takes(dtype):
+    with pytest.raises(TypeError, match=f"X must be float32 or float64 .*{np.dtype(dtype)}"):
+        gd.compress(np.ones((5, 2), dtype), np.ones(5, dtype))

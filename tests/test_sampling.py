@@ -1,6 +1,7 @@
 """Sampling schemes: which rows an epoch uses, in which sizes, and with which bias."""
 
 import pickle
+from functools import partial
 from itertools import islice, pairwise
 
 import numpy as np
@@ -338,3 +339,11 @@ def test_batches_of_an_epoch_are_neighbours():
     epoch = next(gd.Shuffled(3).epochs(10, 0))
     assert all(a < b for a, b in pairwise(epoch.bounds))
     np.testing.assert_array_equal(np.concatenate(list(epoch)), epoch.order)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.uint64])
+def test_sizes_may_be_any_kind_of_whole_number(kind):
+    for scheme in (gd.Shuffled, gd.WithReplacement, partial(gd.BlockShuffled, block_size=kind(9))):
+        found, expected = (next(scheme(size).epochs(300, 0)) for size in (kind(7), 7))
+        np.testing.assert_array_equal(found.bounds, expected.bounds)
+        np.testing.assert_array_equal(found.order, expected.order)

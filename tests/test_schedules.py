@@ -119,3 +119,10 @@ def test_a_rate_that_fades_to_zero_names_its_step():
 def test_any_function_is_a_schedule():
     assert schedules.as_schedule(max) is max
     assert schedules.as_schedule(0.5) == schedules.constant(0.5)
+
+
+@pytest.mark.parametrize("n_steps", [1, 10, 10**9, 10**12])
+def test_the_last_rate_of_a_cosine_is_small_and_not_zero(n_steps):
+    last = schedules.cosine(0.1, n_steps)(n_steps - 1)
+    assert last == pytest.approx(0.1 * (np.pi / 2 / n_steps) ** 2, rel=0.6)
+    assert last == schedules.cosine(0.1, n_steps)(n_steps + 5) > 0

@@ -119,6 +119,24 @@ def test_shards_can_be_cut_anew_and_sent(tmp_path):
     assert [shard.shape for shard in X_there.shards] == [(3, 2)] * 3 + [(2, 2)]
 
 
+def test_only_whole_rows_are_given(tmp_path):
+    gd.write_shards(tmp_path, np.ones((11, 2)), np.ones(11), 4)
+    X, y = gd.open_shards(tmp_path)
+    assert X[3, ...].shape == (2,)
+    for array, chosen in (X, (3, 1)), (X, ()), (X, (0, np.array([1, 2]))), (y, (3, 1)):
+        with pytest.raises(TypeError, match="a ShardedArray gives whole rows"):
+            array[chosen]
+    with pytest.raises(ValueError, match="axis must be 0, got 1"):
+        X.take([0], axis=1)
+
+
+def test_a_single_number_is_no_shard(tmp_path):
+    for name in "Xy":
+        np.save(tmp_path / f"{name}-00000-of-00001.npy", np.array(1.0))
+    with pytest.raises(ValueError, match=r"X-00000-of-00001\.npy holds a single number"):
+        gd.open_shards(tmp_path)
+
+
 @pytest.mark.parametrize("rows", [[11], [-12], [0, 11]])
 def test_a_row_that_is_not_there_is_an_error(tmp_path, rows):
     gd.write_shards(tmp_path, np.ones((11, 2)), np.ones(11), 4)

@@ -168,6 +168,61 @@ def test_blocks_of_single_rows_walk_the_path_of_the_definition(run):
     np.testing.assert_allclose(swept, expected, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("outlier", [1, 30, 1000])
+def test_blocks_of_single_rows_keep_their_digits_where_a_run_diverges(xp, outlier):
+    """Elimination with pivots lost all of them: θ grows to 1e26 within a block and back."""
+    X, y, theta = problem({"n": 192, "d": 4, "seed": 1, "dtype": np.float64})
+    X[::40] *= outlier
+    epoch = next(gd.Shuffled(1).epochs(192, 0))
+    schedule = schedules.constant(0.3)
+    *_, expected = descent.steps(X, y, theta, gd.LeastSquares(), epoch, schedule, 0)
+    moved = [xp.asarray(array) for array in (X, y, theta)]
+    swept = sweeps.triangular(*moved, gd.LeastSquares(), epoch, np.full(192, 0.3))
+    np.testing.assert_allclose(gd.to_host(swept), expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_run_diverges_in_any_layout(order):
+    X, y, theta = problem({"n": 200, "d": 4, "seed": 0, "dtype": np.float64})
+    run = {"n_epochs": 20, "rng": 0}
+    _, history = gd.stochastic_gradient_descent(np.array(X, order=order), y, theta, 10, **run)
+    assert history.diverged
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.longdouble])
+def test_blocks_of_single_rows_take_any_precision(dtype):
+    X, y, theta = problem({"n": 64, "d": 3, "seed": 2, "dtype": np.float64})
+    X, y, theta = (array.astype(dtype) for array in (X, y, theta))
+    run = {"batches": gd.Shuffled(1), "learning_rate": 0.1, "n_epochs": 1, "rng": 0}
+    swept = gd.descend(X, y, theta, **run).theta
+    plain = gd.descend(X, y, theta, record_every=1, **run).theta
+    assert swept.dtype == dtype
+    eps = float(np.finfo(dtype).eps)
+    np.testing.assert_allclose(swept.astype(float), plain.astype(float), rtol=200 * eps)
+
+
+def test_rows_in_single_precision_are_walked_in_the_precision_of_theta():
+    X, y, theta = problem({"n": 64, "d": 3, "seed": 2, "dtype": np.float32})
+    run = {"batches": gd.Shuffled(1), "learning_rate": 0.1, "n_epochs": 1, "rng": 0}
+    wide = theta.astype(np.float64)
+    swept = gd.descend(X, y, wide, **run).theta
+    plain = gd.descend(X, y, wide, record_every=1, **run).theta
+    np.testing.assert_allclose(swept, plain, rtol=1e-12)
+
+
+@pytest.mark.parametrize("label", [-1, 3, 1e7])
+def test_a_label_that_changed_after_the_door_writes_nowhere(label):
+    """A row of no class has the scores pushed down, and no other memory is touched."""
+    objective = gd.SoftmaxRegression(3)
+    run = {"n": 40, "d": 3, "seed": 3, "dtype": np.float64, "objective": objective}
+    X, y, theta = problem(run)
+    y[5] = label
+    epoch = next(gd.Shuffled(1).epochs(40, 0))
+    swept = sweeps.compiled(X, y, theta, objective, epoch, np.full(40, 0.1))
+    *_, expected = descent.steps(X, y, theta, objective, epoch, schedules.constant(0.1), 0)
+    np.testing.assert_allclose(swept, expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("scheme", [gd.Shuffled, gd.InOrder])
 def test_blocks_of_single_rows_stay_on_the_device(xp, scheme):
     X, y, theta = problem({"n": 50, "d": 3, "seed": 8, "dtype": np.float64})

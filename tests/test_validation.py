@@ -4,6 +4,7 @@ import array_api_strict
 import numpy as np
 import pytest
 from problems import OBJECTIVES, problem
+from scipy.sparse import csr_matrix
 
 import gdcourse as gd
 from gdcourse import data, schedules, validation
@@ -35,6 +36,14 @@ def updates(**changes):
 def momentum_updates(**changes):
     good = {"batches": gd.Shuffled(2), "learning_rate": 0.1, "momentum": 0.9}
     return gd.momentum_updates(X, Y, THETA, **(good | changes))
+
+
+class Beyond:
+    """A reader's sampling scheme that counts too far."""
+
+    def epochs(self, n_samples, rng):
+        while True:
+            yield gd.Epoch(None, np.array([0, n_samples, n_samples + 2]))
 
 
 def noise(function, **changes):
@@ -79,6 +88,24 @@ BAD_CALLS = {
         (lambda: descend(X=[["a", "b"]] * 6), TypeError, r"X must hold real numbers"),
         (lambda: descend(X=[[1.0], [1.0, 2.0]]), ValueError, r"X must be an array.*ragged list"),
         (lambda: descend(X=None), TypeError, r"X must be an array of numbers, got a NoneType"),
+        (
+            lambda: descend(X=np.ma.masked_greater(X, 5)),
+            TypeError,
+            r"X is a masked array: fill it, or drop the rows with a mask",
+        ),
+        (lambda: descend(X=csr_matrix(X)), TypeError, r"got a csr_matrix: .* with .toarray\(\)"),
+        (
+            lambda: descend(X=X.astype(np.float16), y=Y * 1e6),
+            ValueError,
+            r"y must fit in the precision of X, float16: convert X to a wider one",
+        ),
+        (lambda: descend(theta_init=NAN), ValueError, r"theta must be finite"),
+        (lambda: descend(learning_rate=np.True_), TypeError, r"must be a number, got np.True_"),
+        (
+            lambda: descend(batches=Beyond()),
+            ValueError,
+            r"an epoch must end within the 6 rows, but its bounds end at 8",
+        ),
         (lambda: descend(y=Y[:5]), ValueError, r"y must have shape \(6,\).*got \(5,\)"),
         (lambda: descend(y=1.0), ValueError, r"y must have shape \(6,\).*got \(\)"),
         (lambda: descend(y=Y[:, None]), ValueError, r"got \(6, 1\): flatten it with y\[:, 0\]"),
@@ -350,6 +377,8 @@ BAD_CALLS = {
     "stability_limit": [
         (lambda: gd.stability_limit(X, 0), ValueError, r"batch_size must be at least 1"),
         (lambda: gd.stability_limit(Y), ValueError, r"X must have two axes"),
+        (lambda: gd.stability_limit(None), ValueError, r"X must have two axes"),
+        (lambda: gd.stability_limit(X[:, :0]), ValueError, r"one column, got shape \(6, 0\)"),
         (lambda: gd.stability_limit(X * 0), ValueError, r"2 independent columns"),
     ],
     "iterations_per_epoch": [
