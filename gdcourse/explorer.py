@@ -190,7 +190,7 @@ def noise_ball(
         ("last iterate", [_loss(descent.excess(path[-1]), descent.excess(path[0]))], colour),
         (f"mean over steps {half + 1} to {n_steps}", [_number(settled)], colour),
         ("theory: the noise floor", [floor], "currentColor"),
-        ("rate from which its mean square grows", [_number(limit)], None),
+        ("rate from which the mean squared error grows", [_number(limit)], None),
     ]
     label = (
         f"Level lines of a loss over two parameters and {n_steps} steps of SGD. They go to the "
