@@ -251,12 +251,16 @@ def lint():
 
 
 def test(*arguments):
-    """Lint, build and run pytest; the whole suite, without arguments, also holds the coverage."""
+    """Lint, build and run pytest; the whole suite, without arguments, also holds the coverage.
+
+    The whole suite runs in two processes, a file in one of them: a chapter needs its one kernel.
+    """
     coverage = ("--cov=gdcourse", "--cov-report=term-missing:skip-covered", "--cov-fail-under=98")
+    whole = ("-n", "2", "--dist", "loadfile", *coverage)
     statuses = {
         "lint": lint(),
         "book": book(),
-        "pytest": run("pytest", *(arguments or coverage)),
+        "pytest": run("pytest", *(arguments or whole)),
     }
     failed = [name for name, status in statuses.items() if status]
     return f"Failed: {', '.join(failed)}." if failed else 0

@@ -314,7 +314,7 @@ class MLP(_SoftmaxOutput):
 
     def predict(self, theta, X):
         """Class scores before the softmax, shape (n, n_classes)."""
-        return self._activations(theta, X)[-1]
+        return self._activations(self._weights(theta), X)[-1]
 
     def loss(self, theta, X, y):
         """J(θ) on the rows given, a 0-d array."""
@@ -373,10 +373,10 @@ class MLP(_SoftmaxOutput):
             start = stop
         return layers
 
-    def _activations(self, theta, X):
+    def _activations(self, layers, X):
         """The inputs of every layer, and the scores at the end."""
-        xp = array_namespace(theta)
-        *hidden, (matrix, bias) = self._weights(theta)
+        xp = array_namespace(X)
+        *hidden, (matrix, bias) = layers
         activations = [X]
         for weights, biases in hidden:
             activations.append(xp.tanh(activations[-1] @ weights + biases))
@@ -384,12 +384,11 @@ class MLP(_SoftmaxOutput):
 
     def _backward(self, theta, X, y):
         """For each layer, first to last, its inputs (n, in) and the slopes δ (n, out) of L_i."""
-        *inputs, scores = self._activations(theta, X)
+        layers = self._weights(theta)
+        *inputs, scores = self._activations(layers, X)
         delta = self.residual(scores, y)
         slopes = [delta]
-        for (matrix, _), activation in zip(
-            reversed(self._weights(theta)[1:]), reversed(inputs[1:]), strict=True
-        ):
+        for (matrix, _), activation in zip(reversed(layers[1:]), reversed(inputs[1:]), strict=True):
             delta = (delta @ matrix.T) * (1 - activation**2)
             slopes.append(delta)
         return list(zip(inputs, reversed(slopes), strict=True))
