@@ -14,7 +14,7 @@ from sphinx_external_toc.parsing import parse_toc_yaml
 import course
 
 CHAPTERS = sorted(course.BOOK.glob("*.ipynb"))
-WORDS_A_MINUTE = 70  # formulas, code and figures take their time too
+WORDS_A_MINUTE = 60  # formulas, code and figures take their time too
 
 
 def faults(notebook):
@@ -82,11 +82,11 @@ def reading_times(notebook):
 def test_reading_times_follow_one_rule(path):
     stated, asked = reading_times(nbformat.read(path, as_version=4))
     assert stated is not None, "its box states no reading time in minutes"
-    assert abs(stated - asked) <= 10
+    assert abs(stated - asked) <= 5
 
 
 def test_the_exercises_are_not_counted_as_reading():
-    source = "**Reading time:** 5 minutes.\n" + 346 * "word "
+    source = "**Reading time:** 5 minutes.\n" + 296 * "word "
     cells = [source, "## Exercises\n\n" + 999 * "word "]
     notebook = v4.new_notebook(cells=[v4.new_markdown_cell(cell) for cell in cells])
     assert reading_times(notebook) == (5, 5)
