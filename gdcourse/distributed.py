@@ -265,32 +265,36 @@ class DataParallel:
 
     def _result(self, future):
         """The result of a future; an error where there are no workers to bring it."""
-        deserted = None
-        while True:
-            try:
-                return self.client.sync(self._patiently, future)
-            except CancelledError as error:
-                raise RuntimeError(
-                    "the scheduler is gone, or was told to forget the shards: make the job anew"
-                ) from error
-            except Exception as error:
-                if not isinstance(error, TimeoutError) or future.status == "error":
-                    # The client would keep the error, and with its frames this job and its shards.
-                    future.release()
-                    raise
+        begun, deserted = [], None
+        while not self.client.sync(self._patiently, future, begun):
             if self._workers():
                 deserted = None
                 continue
             deserted = monotonic() if deserted is None else deserted
             if monotonic() - deserted > self.timeout:
+                self.client.loop.add_callback(begun[0].cancel)
                 raise RuntimeError(
                     f"there has been no worker for {self.timeout:g} seconds: start one, and "
                     "run this again"
                 )
+        try:
+            return begun[0].result()
+        except (CancelledError, asyncio.CancelledError) as error:
+            raise RuntimeError(
+                "the scheduler is gone, or was told to forget the shards: make the job anew"
+            ) from error
+        except Exception:
+            # The client would keep the error, and with its frames this job and its shards.
+            future.release()
+            raise
 
-    async def _patiently(self, future):
-        # A timeout of `future.result` can end between the two clocks that it is held to.
-        return await asyncio.wait_for(self.client.gather(future, asynchronous=True), PATIENCE)
+    async def _patiently(self, future, begun):
+        """Whether the task that brings the result, which is `begun` once, has ended."""
+        # It is never cancelled under way: the client joins later ones to it, and would fail them.
+        if not begun:
+            begun.append(asyncio.ensure_future(self.client.gather(future, asynchronous=True)))
+        done, _ = await asyncio.wait(begun, timeout=PATIENCE)
+        return bool(done)
 
     def _workers(self):
         """The addresses of the workers that take work."""

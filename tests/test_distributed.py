@@ -382,6 +382,16 @@ def test_a_slow_worker_is_waited_for(workers, case, monkeypatch):
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 
+def test_an_answer_that_takes_longer_than_a_look_breaks_no_later_one(workers, case, monkeypatch):
+    """A look that gave up on an answer under way had every later one of the client fail."""
+    monkeypatch.setattr(distributed, "PATIENCE", 0.001)
+    theta, X, y, directory = case
+    job = distributed.DataParallel(workers.exactly(2), gd.LeastSquares(), directory)
+    expected = gd.LeastSquares().gradient(theta, X, y)
+    for _ in range(30):
+        np.testing.assert_allclose(job.gradient(theta, job.X, job.y), expected, rtol=1e-12)
+
+
 def test_a_nanny_starts_a_killed_worker_again(case):
     theta, X, y, directory = case
     with (
