@@ -23,7 +23,8 @@ import numpy as np
 import gdcourse as gd
 from benchmarks import memory
 from benchmarks.gpu import FOLDER, processor
-from gdcourse import data, results
+from gdcourse.lesson import data
+from gdcourse.lesson import tables as results
 
 COLUMNS = ("model", "n", "d", "dtype", "b", "epochs", "who", "median", "low", "high", "ours_is")
 RATE = {"least squares": 0.2, "logistic": 0.5, "softmax": 0.5}

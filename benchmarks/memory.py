@@ -63,7 +63,7 @@ def on_workers(who, folder):
 
     from distributed import Client, LocalCluster
 
-    from gdcourse import distributed
+    from gdcourse.engine import workers as distributed
 
     with (
         LocalCluster(

@@ -2,28 +2,25 @@
 
 The chapters of the course import everything they compute from here. The same functions run on
 any arrays of the Python array API standard; the arrays that come in decide.
+
+Read the files in this order: objectives, sampling, schedules, rows, descent, run, noise,
+accounting. Above them stand `engine`, which makes the same descents faster and larger, and
+`lesson`, with what pages draw and measure.
 """
 
 from gdcourse import schedules
 from gdcourse.accounting import (
     accumulate_gradient,
-    allreduce_seconds,
-    balanced_workers,
-    data_parallel_step,
     iterations_per_epoch,
     training_counts,
     training_memory,
 )
-from gdcourse.backend import namespace, to_host
-from gdcourse.descent import (
-    batch_gradient_descent,
-    descend,
-    minibatch_gradient_descent,
-    stochastic_gradient_descent,
-    updates,
-)
+from gdcourse.base.backend import namespace, to_host
+from gdcourse.descent import updates
+from gdcourse.engine.cluster import allreduce_seconds, balanced_workers, data_parallel_step
+from gdcourse.engine.sharded import ShardedArray, open_shards, write_shards
 from gdcourse.history import History, Run
-from gdcourse.momentum import momentum_updates
+from gdcourse.lesson.source import source_of
 from gdcourse.noise import (
     batch_gradient_variance,
     estimate_noise_scale,
@@ -39,7 +36,14 @@ from gdcourse.objectives import (
     LogisticRegression,
     Objective,
     SoftmaxRegression,
-    compress,
+)
+from gdcourse.rows import compress
+from gdcourse.run import (
+    batch_gradient_descent,
+    descend,
+    evaluate,
+    minibatch_gradient_descent,
+    stochastic_gradient_descent,
 )
 from gdcourse.sampling import (
     Balanced,
@@ -56,58 +60,66 @@ from gdcourse.sampling import (
     shuffled_batches,
     stratified_batches,
 )
-from gdcourse.shards import ShardedArray, open_shards, write_shards
-from gdcourse.teaching import source_of
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "MLP",
-    "Balanced",
-    "BlockShuffled",
-    "Epoch",
-    "FullBatch",
-    "History",
-    "InOrder",
+    # objectives
+    "Objective",
     "LeastSquares",
     "LogisticRegression",
-    "Objective",
-    "Run",
+    "SoftmaxRegression",
+    "MLP",
+    # sampling
     "Sampler",
-    "ShardedArray",
+    "Epoch",
+    "FullBatch",
+    "InOrder",
     "Shuffled",
     "ShuffledOnce",
-    "SoftmaxRegression",
-    "Stratified",
     "WithReplacement",
-    "accumulate_gradient",
-    "allreduce_seconds",
-    "balanced_workers",
-    "data_parallel_step",
-    "batch_gradient_descent",
-    "batch_gradient_variance",
-    "compress",
-    "descend",
-    "estimate_noise_scale",
-    "gradient_variance",
-    "iterations_per_epoch",
-    "minibatch_gradient_descent",
-    "momentum_updates",
-    "namespace",
-    "noise_floor",
-    "noise_scale",
-    "open_shards",
-    "sampled_batches",
-    "schedules",
+    "BlockShuffled",
+    "Stratified",
+    "Balanced",
     "shuffled_batches",
-    "source_of",
-    "stability_limit",
-    "stationary_covariance",
-    "stochastic_gradient_descent",
+    "sampled_batches",
     "stratified_batches",
-    "to_host",
-    "training_counts",
-    "training_memory",
+    # schedules
+    "schedules",
+    # rows
+    "compress",
+    # descent and run
     "updates",
+    "descend",
+    "batch_gradient_descent",
+    "stochastic_gradient_descent",
+    "minibatch_gradient_descent",
+    "evaluate",
+    "History",
+    "Run",
+    # noise
+    "gradient_variance",
+    "batch_gradient_variance",
+    "noise_scale",
+    "estimate_noise_scale",
+    "stationary_covariance",
+    "noise_floor",
+    "stability_limit",
+    # accounting
+    "iterations_per_epoch",
+    "training_counts",
+    "accumulate_gradient",
+    "training_memory",
+    # arrays
+    "namespace",
+    "to_host",
+    # engine
+    "ShardedArray",
+    "open_shards",
     "write_shards",
+    "allreduce_seconds",
+    "data_parallel_step",
+    "balanced_workers",
+    # lesson
+    "source_of",
 ]

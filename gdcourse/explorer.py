@@ -14,12 +14,14 @@ from itertools import islice
 
 import numpy as np
 
-from gdcourse import schedules, validation
-from gdcourse.accounting import balanced_workers, data_parallel_step, training_memory
-from gdcourse.backend import to_host
+from gdcourse import schedules
+from gdcourse.accounting import training_memory
+from gdcourse.engine.cluster import balanced_workers, data_parallel_step
+from gdcourse.base import validation
+from gdcourse.base.backend import to_host
 from gdcourse.descent import updates
-from gdcourse.figures import COLOURS
-from gdcourse.momentum import momentum_updates
+from gdcourse.lesson.figures import COLOURS
+
 from gdcourse.noise import noise_floor, stability_limit, stationary_covariance
 from gdcourse.sampling import FullBatch, WithReplacement
 
@@ -298,13 +300,13 @@ def heavy_ball(
     """
     n = len(y)
     descent = _Descent(X, y, start, learning_rate, n, (), n_steps, 0)
-    momentum = validation.non_negative("momentum", momentum)
+    momentum = validation.check_non_negative("momentum", momentum)
     betas = sorted({*(k / 10 for k in range(10)), 0.95, 0.98, momentum})
     rows, marks = [], []
     for (label, colour), beta, nesterov in zip(
         ROLLING.items(), (0.0, momentum, momentum), (False, False, True), strict=True
     ):
-        steps = momentum_updates(
+        steps = updates(
             descent.X,
             descent.y,
             descent.start,
@@ -353,7 +355,7 @@ class _Descent:
     """Least squares in two parameters, rounded as the page gets it, and its picture."""
 
     def __init__(self, X, y, start, learning_rate, batch_size, batch_sizes, n_steps, rng):
-        X, y = validation.data(X, y)
+        X, y = validation.check_data(X, y)
         X, y = (np.rint(SCALE * to_host(a)).astype(int) for a in (X, y))
         if X.shape[1] != 2:
             raise ValueError(f"X must have two columns, got {X.shape[1]}: there are two axes")
@@ -362,14 +364,14 @@ class _Descent:
         self.start = np.round(np.asarray(start, dtype=float), 6)
         if self.start.shape != (2,) or not np.isfinite(self.start).all():
             raise ValueError(f"start must be two finite numbers, got {start!r}")
-        self.learning_rate = validation.positive("learning_rate", learning_rate)
-        self.n_steps = validation.count("n_steps", n_steps)
-        sizes = validation.each("batch_sizes", batch_sizes, validation.count)
-        self.batch_size = validation.count("batch_size", batch_size, maximum=self.n)
+        self.learning_rate = validation.check_positive("learning_rate", learning_rate)
+        self.n_steps = validation.check_count("n_steps", n_steps)
+        sizes = validation.check_each("batch_sizes", batch_sizes, validation.check_count)
+        self.batch_size = validation.check_count("batch_size", batch_size, maximum=self.n)
         sizes = sorted({self.batch_size, *(b for b in sizes if b <= self.n)})
         self.batch_sizes = {"values": sizes, "value": self.batch_size}
         self.rates = {"values": _rates(0.01, 3, self.learning_rate), "value": self.learning_rate}
-        self.rng = validation.count("rng", rng, minimum=0)
+        self.rng = validation.check_count("rng", rng, minimum=0)
         # The rows that WithReplacement draws from a seed are one stream, however it is cut.
         draws = np.random.default_rng(self.rng).integers(self.n, size=self.n_steps * sizes[-1])
         self.width = len(np.base_repr(self.n - 1, 36))
@@ -515,8 +517,8 @@ def axis_toggle(
     -------
     Explorer
     """
-    overhead = validation.positive("overhead", overhead)
-    per_row = validation.positive("seconds_per_row", seconds_per_row)
+    overhead = validation.check_positive("overhead", overhead)
+    per_row = validation.check_positive("seconds_per_row", seconds_per_row)
     shares = sorted({0.5, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, target}, reverse=True)
     excesses = {
         variant: np.array([float(f"{loss:.4g}") for loss in history.loss - lowest])
@@ -732,14 +734,14 @@ def scaling_calculator(
     Explorer
     """
     given = {
-        "n_workers": validation.count("n_workers", n_workers),
-        "n_parameters": validation.count("n_parameters", round(n_parameters)),
-        "bytes": validation.count("bytes_per_value", bytes_per_value),
-        "batch_size": validation.count("batch_size", batch_size),
-        "sample": validation.positive("seconds_per_sample", seconds_per_sample),
-        "bandwidth": validation.positive("bandwidth", bandwidth),
-        "latency": validation.positive("latency", latency),
-        "local_steps": validation.count("local_steps", local_steps),
+        "n_workers": validation.check_count("n_workers", n_workers),
+        "n_parameters": validation.check_count("n_parameters", round(n_parameters)),
+        "bytes": validation.check_count("bytes_per_value", bytes_per_value),
+        "batch_size": validation.check_count("batch_size", batch_size),
+        "sample": validation.check_positive("seconds_per_sample", seconds_per_sample),
+        "bandwidth": validation.check_positive("bandwidth", bandwidth),
+        "latency": validation.check_positive("latency", latency),
+        "local_steps": validation.check_count("local_steps", local_steps),
         "method": method,
         "scaling": scaling,
     }

@@ -1,9 +1,23 @@
 """What a descent leaves behind."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+
+__all__ = ["History", "Record", "Run"]
+
+
+class Record(NamedTuple):
+    """One row of a `History`."""
+
+    step: int
+    epoch: float
+    samples_seen: int
+    seconds: float
+    loss: float
+    gradient_norm: float
+    learning_rate: float
 
 
 @dataclass(frozen=True)
@@ -43,9 +57,10 @@ class History:
     interrupted: bool = False
 
     @classmethod
-    def from_records(cls, records, diverged, interrupted=False):
-        """A history of tuples (step, epoch, samples_seen, seconds, loss, norm, rate)."""
+    def from_records(cls, records, interrupted=False):
+        """The history of a list of `Record`."""
         columns = map(np.asarray, zip(*records, strict=True))
+        diverged = not np.isfinite(records[-1].loss)
         return cls(*columns, diverged=diverged, interrupted=interrupted)
 
     def __len__(self):
@@ -58,10 +73,7 @@ class History:
 
     def asdict(self):
         """The recorded columns by name, ready for ``pandas.DataFrame``."""
-        return {name: getattr(self, name) for name in COLUMNS}
-
-
-COLUMNS = tuple(field.name for field in fields(History) if field.type is np.ndarray)
+        return {name: getattr(self, name) for name in Record._fields}
 
 
 class Run(NamedTuple):

@@ -1,18 +1,13 @@
 """The noise of a gradient estimate, measured and predicted."""
 
+from functools import partial
+
 import numpy as np
 
-from gdcourse import sweeps, validation
-from gdcourse.backend import (
-    array_namespace,
-    asarray,
-    block_rows,
-    blocks,
-    is_array_api_obj,
-    rows,
-    to_host,
-)
-from gdcourse.sampling import Epoch
+from gdcourse.base import validation
+from gdcourse.base.backend import array_namespace, asarray, double, is_array_api_obj, to_host
+from gdcourse.rows import open_problem, own
+from gdcourse.sampling import draw_rows
 
 __all__ = [
     "batch_gradient_variance",
@@ -46,7 +41,7 @@ def gradient_variance(objective, theta, X, y):
     >>> gradient_variance(LeastSquares(), [2.0], [[1.0], [1.0]], [1.0, 3.0])
     1.0
     """
-    return _moments(objective, theta, X, y)[0]
+    return _find_moments(objective, theta, X, y)[0]
 
 
 def batch_gradient_variance(variance, batch_size, n_samples=None):
@@ -77,11 +72,11 @@ def batch_gradient_variance(variance, batch_size, n_samples=None):
     >>> batch_gradient_variance(8.0, 4, n_samples=4)
     0.0
     """
-    variance = validation.non_negative("variance", variance)
-    batch_size = validation.count("batch_size", batch_size)
+    variance = validation.check_non_negative("variance", variance)
+    batch_size = validation.check_count("batch_size", batch_size)
     if n_samples is None:
         return variance / batch_size
-    n_samples = validation.count("n_samples", n_samples, minimum=batch_size)
+    n_samples = validation.check_count("n_samples", n_samples, minimum=batch_size)
     return variance / batch_size * (n_samples - batch_size) / max(1, n_samples - 1)
 
 
@@ -110,8 +105,8 @@ def noise_scale(objective, theta, X, y):
     >>> noise_scale(LeastSquares(), [1.0], [[1.0], [1.0]], [1.0, 3.0])
     1.0
     """
-    variance, gradient = _moments(objective, theta, X, y)
-    signal = float(np.sum(to_host(gradient) ** 2))
+    variance, gradient = _find_moments(objective, theta, X, y)
+    signal = float(gradient @ gradient)
     return variance / signal if signal > 0 else float("inf")
 
 
@@ -142,17 +137,17 @@ def estimate_noise_scale(objective, theta, X, y, *, batch_sizes, n_batches, rng=
     ----------
     S. McCandlish, J. Kaplan and D. Amodei (2018), arXiv:1812.06162, appendix A.1.
     """
-    theta, X, y = validation.problem(objective, theta, X, y)
+    objective, theta, data = open_problem(objective, theta, X, y)
     try:
-        small, large = (validation.count("batch_sizes", size) for size in batch_sizes)
+        small, large = (validation.check_count("batch_sizes", size) for size in batch_sizes)
     except (TypeError, ValueError) as error:
         raise type(error)(f"batch_sizes must be two whole numbers, got {batch_sizes!r}") from error
     if small >= large:
         raise ValueError(f"batch_sizes must be a smaller and a larger one, got {batch_sizes!r}")
-    n_batches = validation.count("n_batches", n_batches)
+    n_batches = validation.check_count("n_batches", n_batches)
     rng = np.random.default_rng(rng)
     mean_small, mean_large = (
-        _mean_squared_norm(objective, theta, X, y, size, n_batches, rng) for size in (small, large)
+        _mean_squared_norm(objective, theta, data, size, n_batches, rng) for size in (small, large)
     )
     signal = (large * mean_large - small * mean_small) / (large - small)
     variance = (mean_small - mean_large) / (1 / small - 1 / large)
@@ -207,29 +202,7 @@ def stationary_covariance(X, y, learning_rate, batch_size=1, *, l2=0.0, exact=Tr
     >>> stationary_covariance([[1.0], [1.0]], [1.0, 3.0], 0.5).round(4).tolist()
     [[0.3333]]
     """
-    X, y, learning_rate, batch_size, l2 = _least_squares(X, y, learning_rate, batch_size, l2)
-    h, basis = _curvature(X, l2)
-    Z = X @ basis
-    minimiser = (Z.T @ y / len(y)) / h
-    gradients = Z * (Z @ minimiser - y)[:, None] + l2 * minimiser
-    S = gradients.T @ gradients / len(y)
-    if exact:
-        limit = _limit(Z, h, batch_size, l2)
-        if learning_rate >= limit:
-            raise ValueError(
-                f"learning_rate must be below {limit:.4g} for batches of {batch_size}, "
-                f"got {learning_rate:.4g}: lower it or raise batch_size"
-            )
-        i, j, weights = _triangle(len(h))
-        damping, coupling = _operators(Z, h, batch_size, l2)
-        entries = np.linalg.solve(
-            np.diag(damping) - learning_rate * coupling,
-            learning_rate / batch_size * weights * S[i, j],
-        )
-        C = np.empty_like(S)
-        C[i, j] = C[j, i] = entries / weights
-    else:
-        C = learning_rate / batch_size * S / (h[:, None] + h)
+    _, basis, C = _find_covariance(X, y, learning_rate, batch_size, l2, exact)
     return basis @ C @ basis.T
 
 
@@ -258,9 +231,8 @@ def noise_floor(X, y, learning_rate, batch_size=1, *, l2=0.0, exact=True):
     >>> round(noise_floor([[1.0], [1.0]], [1.0, 3.0], 0.5), 4)
     0.1667
     """
-    C = stationary_covariance(X, y, learning_rate, batch_size, l2=l2, exact=exact)
-    X = to_host(validation.data(X, y)[0])
-    return 0.5 * float(np.sum((X @ C) * X) / len(X) + l2 * np.trace(C))
+    h, _, C = _find_covariance(X, y, learning_rate, batch_size, l2, exact)
+    return 0.5 * float(h @ np.diag(C))
 
 
 def stability_limit(X, batch_size=1, *, l2=0.0):
@@ -299,24 +271,61 @@ def stability_limit(X, batch_size=1, *, l2=0.0):
     >>> round(stability_limit([[1.0], [3.0]]), 4), round(2 * 5 / 41, 4)
     (0.2439, 0.2439)
     """
-    X = X if is_array_api_obj(X) else np.asarray(X)
-    y = asarray(np.zeros(X.shape[:1]), like=X)
-    X, _, _, batch_size, l2 = _least_squares(X, y, 1.0, batch_size, l2)
-    h, basis = _curvature(X, l2)
-    return _limit(X @ basis, h, batch_size, l2)
+    batch_size = validation.check_count("batch_size", batch_size)
+    l2 = validation.check_non_negative("l2", l2)
+    X = X if hasattr(X, "shape") else np.asarray(X)
+    y = np.zeros(X.shape[:1])
+    data = own(X, asarray(y, like=X) if is_array_api_obj(X) else y)
+    h, basis = _find_curvature(data, l2)
+    return _find_limit(*_find_operators(data, h, basis, batch_size, l2))
 
 
-def _least_squares(X, y, learning_rate, batch_size, l2):
-    """The arguments of a least-squares prediction, checked, the arrays on the host."""
-    X, y = (to_host(array).astype(float) for array in validation.data(X, y))
-    learning_rate = validation.positive("learning_rate", learning_rate)
-    batch_size = validation.count("batch_size", batch_size)
-    return X, y, learning_rate, batch_size, validation.non_negative("l2", l2)
+def _find_covariance(X, y, learning_rate, batch_size, l2, exact):
+    """The eigenvalues and eigenvectors of H, and C in the basis of these."""
+    learning_rate = validation.check_positive("learning_rate", learning_rate)
+    batch_size = validation.check_count("batch_size", batch_size)
+    l2 = validation.check_non_negative("l2", l2)
+    data = own(X, y)
+    h, basis = _find_curvature(data, l2)
+    minimiser = _mean_on_host(data, lambda X, y: (X @ basis).T @ y / len(y)) / h
+
+    def second_moment(X, y):
+        Z = X @ basis
+        gradients = Z * (Z @ minimiser - y)[:, None] + l2 * minimiser
+        return gradients.T @ gradients / len(y)
+
+    S = _mean_on_host(data, second_moment)
+    if not exact:
+        return h, basis, learning_rate / batch_size * S / (h[:, None] + h)
+    damping, coupling = _find_operators(data, h, basis, batch_size, l2)
+    limit = _find_limit(damping, coupling)
+    if learning_rate >= limit:
+        raise ValueError(
+            f"learning_rate must be below {limit:.4g} for batches of {batch_size}, "
+            f"got {learning_rate:.4g}: lower it or raise batch_size"
+        )
+    i, j, weights = _list_pairs(len(h))
+    entries = np.linalg.solve(
+        np.diag(damping) - learning_rate * coupling,
+        learning_rate / batch_size * weights * S[i, j],
+    )
+    C = np.empty_like(S)
+    C[i, j] = C[j, i] = entries / weights
+    return h, basis, C
 
 
-def _curvature(X, l2):
+def _mean_on_host(data, function, width=1):
+    """The mean over all rows of `function(X, y)`, in double precision on the host."""
+    return data.mean(partial(_call_on_host, function), None, width=width)
+
+
+def _call_on_host(function, _, X, y):
+    return function(to_host(X).astype(float), to_host(y).astype(float))
+
+
+def _find_curvature(data, l2):
     """The eigenvalues of H = XᵀX/n + l2·I, all positive, and its eigenvectors."""
-    h, basis = np.linalg.eigh(X.T @ X / len(X))
+    h, basis = np.linalg.eigh(_mean_on_host(data, lambda X, y: X.T @ X / len(X)))
     h = h + l2
     if h[0] <= len(h) * np.finfo(float).eps * h[-1]:
         raise ValueError(
@@ -326,96 +335,80 @@ def _curvature(X, l2):
     return h, basis
 
 
-def _triangle(d):
+def _list_pairs(d):
     """The upper triangle of a symmetric matrix, and the weights that make its norm Euclidean."""
     i, j = np.triu_indices(d)
     return i, j, np.where(i == j, 1.0, 2**0.5)
 
 
-def _operators(Z, h, batch_size, l2):
+def _find_operators(data, h, basis, batch_size, l2):
     """C ↦ HC + CH, as a diagonal, and C ↦ E[H_B C H_B], as a matrix, on weighted triangles."""
-    i, j, weights = _triangle(len(h))
-    coupling = np.zeros((len(i), len(i)))
-    for part in blocks(len(Z), max(256, 2**18 // len(i))):
-        products = Z[part, i] * Z[part, j] * weights
-        coupling += products.T @ products
-    coupling /= len(Z) * batch_size
+    i, j, weights = _list_pairs(len(h))
+
+    def fourth_moment(X, _):
+        Z = X @ basis
+        products = Z[:, i] * Z[:, j] * weights
+        return products.T @ products / len(Z)
+
+    coupling = _mean_on_host(data, fourth_moment, width=len(i)) / batch_size
     coupling[np.diag_indices(len(i))] += h[i] * h[j] - (h[i] - l2) * (h[j] - l2) / batch_size
     return h[i] + h[j], coupling
 
 
-def _limit(Z, h, batch_size, l2):
+def _find_limit(damping, coupling):
     """The α at which HC + CH − α·E[H_B C H_B] stops being positive definite."""
-    damping, coupling = _operators(Z, h, batch_size, l2)
     scale = damping**-0.5
     return float(1 / np.linalg.eigvalsh(scale[:, None] * coupling * scale)[-1])
 
 
-def _mean_squared_norm(objective, theta, X, y, batch_size, n_batches, rng):
+def _mean_squared_norm(objective, theta, data, batch_size, n_batches, rng):
     """The mean of ‖∇_b‖² over batches drawn with replacement, read from the device once."""
     xp = array_namespace(theta)
-    bounds = batch_size * np.arange(n_batches + 1)
     total = 0.0
-    for batch in Epoch(rng.integers(X.shape[0], size=bounds[-1]), bounds).to(X):
-        gradient = objective.gradient(theta, rows(X, batch), rows(y, batch))
+    for batch in draw_rows(len(data), batch_size, n_batches, rng, data.X):
+        gradient = data.mean(objective.gradient, theta, batch)
         total = total + xp.sum(gradient * gradient)
     return float(to_host(total)) / n_batches
 
 
-def _moments(objective, theta, X, y):
-    """tr Σ as a float, and ∇J: in blocks, without an (n, d) array where the model allows."""
-    theta, X, y = validation.problem(objective, theta, X, y, look=False)
-    n = X.shape[0]
-    at = _double(theta)
+def _find_moments(objective, theta, X, y):
+    """tr Σ as a float, and ∇J, flat, on the host: without an (n, d) array where the model allows.
+
+    All in double precision, and without the ridge term, which shifts every gradient alike.
+    """
+    objective, theta, data = open_problem(objective, theta, X, y, look=False)
+    theta = double(theta)
+    bare = objective.without_ridge()
     with np.errstate(over="ignore", invalid="ignore"):
-        if _knows_its_norms(type(objective)):
-            # The ridge term shifts every gradient alike, so it is left out of the variance.
-            ridge = getattr(objective, "l2", 0.0)
-            sums = sweeps.gradient_sums(X, y, theta, objective) or _sums(X, y, at, objective, ridge)
-            norms, gradient = float(to_host(sums[0])) / n, sums[1] / n
-            variance = norms - float(np.sum(to_host(gradient) ** 2))
-            gradient = gradient + ridge * at
-            if not variance > 1e-8 * norms:  # half of the digits are lost in the difference
-                variance = _spread(X, y, at, objective, gradient)
-        else:
-            gradient = objective.gradient(at, X, y)
-            variance = _spread(X, y, at, objective, gradient)
+        sums = to_host(data.mean(partial(_average, bare), theta))
+        norms, gradient = float(sums[0]), sums[1:]
+        variance = norms - float(gradient @ gradient)
+        if not variance > 1e-8 * norms:  # half of the digits are lost in the difference
+            variance = _find_spread(bare, theta, data, gradient)
     if not np.isfinite(variance):
-        validation.finite(X=X, y=y)
-    return variance, gradient
+        own(X, y)  # reads the values, and names what is not finite
+    return variance, gradient + objective.l2 * to_host(theta).reshape(-1)
 
 
-def _knows_its_norms(kind):
-    """Whether the squared norms of a class are those of its own gradient, and not a parent's."""
-    names = {"gradient", "per_sample_gradients", "squared_gradient_norms"}
-    definer = next((base for base in kind.__mro__ if names & vars(base).keys()), object)
-    return "squared_gradient_norms" in vars(definer)
-
-
-def _double(array):
-    """An array in double precision at least: squares need twice the digits."""
-    xp = array_namespace(array)
-    return xp.astype(array, xp.result_type(array.dtype, xp.float64), copy=False)
-
-
-def _sums(X, y, theta, objective, ridge):
-    """Σ ‖∇L_i‖² and Σ ∇L_i without the ridge term, from rows that are read once."""
+def _average(objective, theta, X, y):
+    """The means of ‖∇L_i‖² and of ∇L_i, in one array."""
+    X, y = double(X), double(y)
     xp = array_namespace(theta)
-    norms, gradient = 0.0, 0.0
-    for part in blocks(X.shape[0], block_rows(X)):
-        X_block, y_block = _double(rows(X, part)), _double(rows(y, part))
-        norms = norms + xp.sum(objective.squared_gradient_norms(theta, X_block, y_block))
-        mean = objective.gradient(theta, X_block, y_block) - ridge * theta
-        gradient = gradient + X_block.shape[0] * mean
-    return norms, gradient
+    norms = xp.mean(objective.squared_gradient_norms(theta, X, y))
+    gradient = objective.gradient(theta, X, y)
+    return xp.concat([xp.reshape(norms, (1,)), xp.reshape(gradient, (-1,))])
 
 
-def _spread(X, y, theta, objective, gradient):
+def _find_spread(objective, theta, data, gradient):
     """The mean of ‖∇L_i − ∇J‖², gradient by gradient."""
     xp = array_namespace(theta)
-    total = 0.0
-    for part in blocks(X.shape[0], max(1, 2**18 // theta.size)):
-        X_block, y_block = _double(rows(X, part)), _double(rows(y, part))
-        each = objective.per_sample_gradients(theta, X_block, y_block)
-        total = total + xp.sum((each - gradient) ** 2)
-    return float(to_host(total)) / X.shape[0]
+    centre = xp.reshape(asarray(gradient, like=theta), theta.shape)
+    spread = data.mean(partial(_spread, objective), xp.stack([theta, centre]), width=theta.size)
+    return float(to_host(spread))
+
+
+def _spread(objective, both, X, y):
+    theta, centre = both[0, ...], both[1, ...]
+    each = objective.per_sample_gradients(theta, double(X), double(y))
+    xp = array_namespace(each)
+    return xp.sum((each - centre) ** 2) / X.shape[0]

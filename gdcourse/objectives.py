@@ -5,99 +5,151 @@ one formula for the gradient, Xᵀ residual(Xθ, y)/n + l2·θ, and differ in th
 intercept, where one is wanted, is a column of ones in X.
 """
 
+from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 
-from gdcourse import validation
-from gdcourse.backend import array_namespace, asarray, block_rows, blocks, to_host
+from gdcourse.base import validation
+from gdcourse.base.backend import array_namespace, asarray, to_host
 
-__all__ = [
-    "MLP",
-    "LeastSquares",
-    "LogisticRegression",
-    "Objective",
-    "SoftmaxRegression",
-    "compress",
-]
+__all__ = ["MLP", "LeastSquares", "LogisticRegression", "Objective", "SoftmaxRegression"]
 
 
-class Objective(Protocol):
-    """What a descent asks of an objective; anything with these three methods will do.
+class Objective:
+    """What a descent asks of an objective: a loss, its gradient, and those of the samples.
 
-    All of them take `theta`, `X` of shape (n, d) and `y` of shape (n,), arrays of one library.
+    Anything with the first three methods will do. A class that inherits from this one may add
+    to them what it can compute faster or check.
+
+    All methods take `theta`, `X` of shape (n, d) and `y` of shape (n,), arrays of one library.
+    Those of the package also take many runs at once: axes before the ones named here, of theta,
+    of X and y, or of all three, give as many losses and gradients.
+
+    Attributes
+    ----------
+    l2 : float
+        Weight of the ridge term (l2/2)·‖θ‖².
+    width : int
+        Values that a gradient makes of a row, if these are more than d.
     """
+
+    l2 = 0.0
+    width = 1
 
     def loss(self, theta, X, y):
         """The mean loss over the rows given: a 0-d array."""
+        raise NotImplementedError
 
     def gradient(self, theta, X, y):
         """The mean gradient over the rows given, shaped like `theta`."""
+        raise NotImplementedError
 
     def per_sample_gradients(self, theta, X, y):
         """The gradient of every row, shape ``(n, *theta.shape)``; their mean is `gradient`."""
+        raise NotImplementedError
+
+    def squared_gradient_norms(self, theta, X, y):
+        """‖∇L_i(θ)‖² for every row, without the ridge term, shape (n,)."""
+        gradients = self.without_ridge().per_sample_gradients(theta, X, y)
+        xp = array_namespace(gradients)
+        flat = xp.reshape(gradients, (gradients.shape[0], -1))
+        return xp.vecdot(flat, flat)
+
+    def without_ridge(self):
+        """The same objective with l2 = 0."""
+        bare = copy(self)
+        object.__setattr__(bare, "l2", 0.0)
+        return bare
+
+    def check(self, theta, X, y):
+        """Raise ValueError where θ, X or the labels do not fit the objective."""
+
+    def __init_subclass__(cls, **options):
+        """Norms that a parent knows are not those of a gradient of one's own."""
+        super().__init_subclass__(**options)
+        names = vars(cls).keys()
+        if {"gradient", "per_sample_gradients"} & names and "squared_gradient_norms" not in names:
+            cls.squared_gradient_norms = Objective.squared_gradient_norms
 
 
-class _LinearModel:
+class _ThreeMethods(Objective):
+    """A reader's objective with the three methods, and what `Objective` adds to them."""
+
+    def __init__(self, objective):
+        self.loss = objective.loss
+        self.gradient = objective.gradient
+        self.per_sample_gradients = objective.per_sample_gradients
+        self.objective = objective
+
+    def __repr__(self):
+        return repr(self.objective)
+
+
+def complete(objective):
+    """`objective` itself, or with the methods of `Objective` around its three."""
+    if isinstance(objective, Objective):
+        return objective
+    if isinstance(objective, type) or not hasattr(objective, "gradient"):
+        raise TypeError(f"objective must be a value such as LeastSquares(), got {objective!r}")
+    return _ThreeMethods(objective)
+
+
+class _LinearModel(Objective):
     """What the linear models share: predictions Xθ, and a gradient through their residual."""
 
-    _width = 1  # predictions for a row
+    _axes = 1  # of θ: features, and classes where there are several
 
     def __post_init__(self):
-        object.__setattr__(self, "l2", validation.non_negative("l2", self.l2))
+        object.__setattr__(self, "l2", validation.check_non_negative("l2", self.l2))
 
     def predict(self, theta, X):
         """Xθ, before any link function, shape (n,) or (n, n_classes)."""
-        return X @ theta
+        return _multiply(X, theta, self._axes)
 
     def loss(self, theta, X, y):
         """J(θ) on the rows given, a 0-d array."""
-
-        def mean_loss(X, y):
-            losses = self.sample_losses(self._predict(theta, X, y), y)
-            return array_namespace(losses).mean(losses)
-
-        return _mean_over_blocks(mean_loss, X, y, self._width) + _ridge(self.l2, theta)
+        _check_rows(X, y)
+        losses = self.sample_losses(self.predict(theta, X), y)
+        return array_namespace(losses).mean(losses, axis=-1) + _ridge(self.l2, theta, self._axes)
 
     def gradient(self, theta, X, y):
         """∇J(θ) = Xᵀ residual(Xθ, y)/n + l2·θ on the rows given, shaped like `theta`."""
-
-        def mean_gradient(X, y):
-            return X.T @ self.residual(self._predict(theta, X, y), y) / X.shape[0]
-
-        gradient = _mean_over_blocks(mean_gradient, X, y, self._width)
+        _check_rows(X, y)
+        residual = self.residual(self.predict(theta, X), y)
+        gradient = _multiply(X.mT, residual, self._axes) / X.shape[-2]
         return gradient + self.l2 * theta if self.l2 else gradient
 
     def per_sample_gradients(self, theta, X, y):
         """∇L_i(θ) + l2·θ for every row, shape ``(n, *theta.shape)``."""
-        residual = self.residual(self._predict(theta, X, y), y)
-        if residual.ndim == 1:
+        _check_rows(X, y)
+        residual = self.residual(self.predict(theta, X), y)
+        if self._axes == 1:
             return X * residual[:, None] + self.l2 * theta
         return X[:, :, None] * residual[:, None, :] + self.l2 * theta
 
     def squared_gradient_norms(self, theta, X, y):
-        """‖∇L_i(θ)‖² = ‖residual_i‖²·‖x_i‖², shape (n,), without the ridge term.
-
-        The ridge term is the same for every sample, so it adds nothing to their variance.
-        No array of shape (n, d) is made.
-        """
-        residual = self.residual(self._predict(theta, X, y), y)
-        xp = array_namespace(residual)
-        squared = residual * residual if residual.ndim == 1 else xp.vecdot(residual, residual)
+        """‖∇L_i(θ)‖² = ‖residual_i‖²·‖x_i‖² without the ridge term: no (n, d) array is made."""
+        _check_rows(X, y)
+        residual = self.residual(self.predict(theta, X), y)
+        xp = array_namespace(X)
+        squared = residual * residual if self._axes == 1 else xp.vecdot(residual, residual)
         return squared * xp.vecdot(X, X)
-
-    def _predict(self, theta, X, y):
-        prediction = self.predict(theta, X)
-        if y.shape != prediction.shape[:1]:
-            raise ValueError(
-                f"y must have shape {prediction.shape[:1]} to match the rows of X, got {y.shape}"
-            )
-        return prediction
 
     def check(self, theta, X, y):
         _check_theta(theta, X.shape[1:])
+
+
+def _multiply(A, v, axes):
+    """A @ v for a vector v (one axis) or a matrix (two), and for many of them at once."""
+    return A @ v if axes == 2 else (A @ v[..., None])[..., 0]
+
+
+def _check_rows(X, y):
+    """Labels of another shape would be broadcast in silence."""
+    if y.shape != X.shape[:-1]:
+        raise ValueError(f"y must have shape {X.shape[:-1]} to match the rows of X, got {y.shape}")
 
 
 @dataclass(frozen=True)
@@ -153,13 +205,16 @@ class LogisticRegression(_LinearModel):
     l2: float = 0.0
 
     def residual(self, z, y):
-        """σ(z) − y, shape (n,); the hyperbolic tangent never overflows."""
-        return 0.5 * (1 + array_namespace(z).tanh(0.5 * z)) - y
+        """σ(z) − y, shape (n,): with s = 1 − 2y it is s·σ(sz), which cancels in neither tail."""
+        xp = array_namespace(z)
+        sign = 1 - 2 * y
+        small = xp.exp(-xp.abs(z))  # never overflows
+        return sign * xp.where(sign * z < 0, small, 1.0) / (1 + small)
 
     def sample_losses(self, z, y):
-        """log(1 + eᶻ) − y·z, shape (n,)."""
+        """log(1 + eᶻ) − y·z = log(1 + eˢᶻ), shape (n,)."""
         xp = array_namespace(z)
-        return xp.logaddexp(xp.zeros_like(z), z) - y * z
+        return xp.logaddexp(xp.zeros_like(z), (1 - 2 * y) * z)
 
     def check(self, theta, X, y):
         super().check(theta, X, y)
@@ -170,31 +225,31 @@ class LogisticRegression(_LinearModel):
 
 def _scores(inputs, weights):
     """inputs @ weights, laid out class by class: what runs over classes then runs along memory."""
-    return (weights.T @ inputs.T).T
+    return (weights.mT @ inputs.mT).mT
 
 
 class _SoftmaxOutput:
-    """Softmax cross-entropy over `n_classes` outputs."""
+    """Softmax cross-entropy over the classes, which lie along the last axis of the scores z."""
 
     def residual(self, z, y):
         """softmax(z) − onehot(y), shape (n, n_classes)."""
         xp = array_namespace(z)
-        exponentials = xp.exp(z - xp.max(z, axis=1, keepdims=True))
-        probabilities = exponentials / xp.sum(exponentials, axis=1, keepdims=True)
+        exponentials = xp.exp(z - xp.max(z, axis=-1, keepdims=True))
+        probabilities = exponentials / xp.sum(exponentials, axis=-1, keepdims=True)
         return probabilities - self._onehot(z, y)
 
     def sample_losses(self, z, y):
         """log Σ_k exp(z_k) − z_y, shape (n,)."""
         xp = array_namespace(z)
-        shifted = z - xp.max(z, axis=1, keepdims=True)
-        return xp.log(xp.sum(xp.exp(shifted), axis=1)) - xp.sum(
-            shifted * self._onehot(z, y), axis=1
+        shifted = z - xp.max(z, axis=-1, keepdims=True)
+        return xp.log(xp.sum(xp.exp(shifted), axis=-1)) - xp.sum(
+            shifted * self._onehot(z, y), axis=-1
         )
 
     def _onehot(self, z, y):
         xp = array_namespace(z)
-        classes = xp.arange(z.shape[1], dtype=y.dtype, device=y.device)
-        return xp.astype(classes[:, None] == y[None, :], z.dtype).T
+        classes = xp.arange(z.shape[-1], dtype=y.dtype, device=y.device)
+        return xp.astype(classes[:, None] == y[..., None, :], z.dtype).mT
 
     def _check_labels(self, y, n_classes):
         xp = array_namespace(y)
@@ -227,14 +282,15 @@ class SoftmaxRegression(_SoftmaxOutput, _LinearModel):
 
     n_classes: int
     l2: float = 0.0
+    _axes = 2
 
     def __post_init__(self):
         super().__post_init__()
-        n_classes = validation.count("n_classes", self.n_classes, minimum=2)
+        n_classes = validation.check_count("n_classes", self.n_classes, minimum=2)
         object.__setattr__(self, "n_classes", n_classes)
 
     @property
-    def _width(self):
+    def width(self):
         return self.n_classes
 
     def predict(self, theta, X):
@@ -246,7 +302,7 @@ class SoftmaxRegression(_SoftmaxOutput, _LinearModel):
 
 
 @dataclass(frozen=True)
-class MLP(_SoftmaxOutput):
+class MLP(_SoftmaxOutput, Objective):
     """A multi-layer perceptron: tanh layers with biases, then softmax cross-entropy.
 
     The parameters are one flat vector θ: for each layer its weights (inputs × outputs, row by
@@ -277,13 +333,13 @@ class MLP(_SoftmaxOutput):
     l2: float = 0.0
 
     def __post_init__(self):
-        sizes = validation.each("layer_sizes", self.layer_sizes, validation.count)
+        sizes = validation.check_each("layer_sizes", self.layer_sizes, validation.check_count)
         if len(sizes) < 2 or sizes[-1] < 2:
             raise ValueError(
                 f"layer_sizes must run from the inputs to at least 2 classes, got {sizes}"
             )
         object.__setattr__(self, "layer_sizes", sizes)
-        object.__setattr__(self, "l2", validation.non_negative("l2", self.l2))
+        object.__setattr__(self, "l2", validation.check_non_negative("l2", self.l2))
 
     @property
     def n_parameters(self):
@@ -312,30 +368,29 @@ class MLP(_SoftmaxOutput):
             layers += [rng.uniform(-limit, limit, fan_in * fan_out), np.zeros(fan_out)]
         return asarray(np.concatenate(layers), np.empty(0) if like is None else like, dtype)
 
+    @property
+    def width(self):
+        return max(self.layer_sizes)
+
     def predict(self, theta, X):
         """Class scores before the softmax, shape (n, n_classes)."""
         return self._activations(self._weights(theta), X)[-1]
 
     def loss(self, theta, X, y):
         """J(θ) on the rows given, a 0-d array."""
-
-        def mean_loss(X, y):
-            losses = self.sample_losses(self.predict(theta, X), y)
-            return array_namespace(losses).mean(losses)
-
-        return _mean_over_blocks(mean_loss, X, y, max(self.layer_sizes)) + _ridge(self.l2, theta)
+        _check_rows(X, y)
+        losses = self.sample_losses(self.predict(theta, X), y)
+        return array_namespace(losses).mean(losses, axis=-1) + _ridge(self.l2, theta, axes=1)
 
     def gradient(self, theta, X, y):
         """∇J(θ) on the rows given, by back-propagation, shape (n_parameters,)."""
         xp = array_namespace(theta)
-
-        def mean_gradient(X, y):
-            layers = []
-            for inputs, delta in self._backward(theta, X, y):
-                layers += [xp.reshape(inputs.T @ delta, (-1,)), xp.sum(delta, axis=0)]
-            return xp.concat(layers) / X.shape[0]
-
-        return _mean_over_blocks(mean_gradient, X, y, max(self.layer_sizes)) + self.l2 * theta
+        layers = []
+        for inputs, delta in self._backward(theta, X, y):
+            of_weights = inputs.mT @ delta
+            of_biases = xp.sum(delta, axis=-2)
+            layers += [xp.reshape(of_weights, (*of_biases.shape[:-1], -1)), of_biases]
+        return xp.concat(layers, axis=-1) / X.shape[-2] + self.l2 * theta
 
     def per_sample_gradients(self, theta, X, y):
         """∇L_i(θ) + l2·θ for every row, shape (n, n_parameters)."""
@@ -347,7 +402,7 @@ class MLP(_SoftmaxOutput):
         return xp.concat(layers, axis=1) + self.l2 * theta
 
     def squared_gradient_norms(self, theta, X, y):
-        """‖∇L_i(θ)‖² = Σ_layers ‖δ_i‖²·(‖a_i‖² + 1), shape (n,), without the ridge term."""
+        """‖∇L_i(θ)‖² = Σ_layers ‖δ_i‖²·(‖a_i‖² + 1) without the ridge term, shape (n,)."""
         xp = array_namespace(theta)
         return sum(
             xp.vecdot(delta, delta) * (xp.vecdot(inputs, inputs) + 1)
@@ -368,8 +423,8 @@ class MLP(_SoftmaxOutput):
         layers, start = [], 0
         for fan_in, fan_out in pairwise(self.layer_sizes):
             middle, stop = start + fan_in * fan_out, start + (fan_in + 1) * fan_out
-            matrix = xp.reshape(theta[start:middle], (fan_in, fan_out))
-            layers.append((matrix, theta[middle:stop]))
+            matrix = xp.reshape(theta[..., start:middle], (*theta.shape[:-1], fan_in, fan_out))
+            layers.append((matrix, theta[..., None, middle:stop]))
             start = stop
         return layers
 
@@ -384,93 +439,24 @@ class MLP(_SoftmaxOutput):
 
     def _backward(self, theta, X, y):
         """For each layer, first to last, its inputs (n, in) and the slopes δ (n, out) of L_i."""
+        _check_rows(X, y)
         layers = self._weights(theta)
         *inputs, scores = self._activations(layers, X)
         delta = self.residual(scores, y)
         slopes = [delta]
         for (matrix, _), activation in zip(reversed(layers[1:]), reversed(inputs[1:]), strict=True):
-            delta = (delta @ matrix.T) * (1 - activation**2)
+            delta = (delta @ matrix.mT) * (1 - activation**2)
             slopes.append(delta)
         return list(zip(inputs, reversed(slopes), strict=True))
 
 
-def weighted_mean(function, parts):
-    """The mean over all rows, from the mean that `function` gives for each (X, y) of `parts`."""
-    total, n_samples = 0.0, 0
-    for X, y in parts:
-        total = total + X.shape[0] * function(X, y)
-        n_samples += X.shape[0]
-    return total / n_samples
-
-
-def _mean_over_blocks(function, X, y, width):
-    """`function(X, y)`, a mean over rows, from blocks of rows that fit in a processor's cache.
-
-    X is then read from memory once, and what is made on the way is as large as a block.
-    """
-    n, block = X.shape[0], block_rows(X, width)
-    if n <= block or y.shape != (n,):
-        return function(X, y)
-    return weighted_mean(function, ((X[part, ...], y[part]) for part in blocks(n, block)))
-
-
-def _ridge(l2, theta):
-    return 0.5 * l2 * array_namespace(theta).sum(theta * theta) if l2 else 0.0
+def _ridge(l2, theta, axes):
+    """(l2/2)·‖θ‖² over the last `axes` axes of θ."""
+    if not l2:
+        return 0.0
+    return 0.5 * l2 * array_namespace(theta).sum(theta * theta, axis=tuple(range(-axes, 0)))
 
 
 def _check_theta(theta, shape):
     if theta.shape != tuple(shape):
         raise ValueError(f"theta must have shape {tuple(shape)} for this X, got {theta.shape}")
-
-
-def compress(X, y):
-    """Least squares in at most d + 1 rows: the same J(θ) at every θ as with all n.
-
-    The triangle R of a QR factorisation of [X y] has the same inner products as [X y]. Its
-    rows, scaled by √(rows/n) because J is a mean, therefore give the same loss and the same
-    gradient, and so the same full-batch path, at O(d²) a step. The condition number is that
-    of X; forming XᵀX would square it. The rows are read once, a block at a time.
-
-    Parameters
-    ----------
-    X : (n, d) array
-    y : (n,) array
-
-    Returns
-    -------
-    X_small : (min(n, d + 1), d) array
-    y_small : (min(n, d + 1),) array
-
-    Raises
-    ------
-    ValueError, TypeError
-        For shapes that disagree, no rows, values that are not finite, or a precision other
-        than single and double.
-
-    References
-    ----------
-    G. H. Golub and C. F. Van Loan, *Matrix Computations* (4th ed., 2013), section 5.3.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> X, y = np.arange(12.0).reshape(6, 2), np.ones(6)
-    >>> X_small, y_small = compress(X, y)
-    >>> theta = np.array([0.5, -1.0])
-    >>> X_small.shape, np.isclose(
-    ...     LeastSquares().loss(theta, X, y), LeastSquares().loss(theta, X_small, y_small)
-    ... )
-    ((3, 2), np.True_)
-    """
-    X, y = validation.data(X, y)
-    xp = array_namespace(X)
-    if X.dtype not in (xp.float32, xp.float64):
-        raise TypeError(f"X must be float32 or float64 to be compressed, got {X.dtype}: convert it")
-    n, d = X.shape
-    block = max(4 * (d + 1), 2**16 // (d + 1))
-    triangle = xp.zeros((0, d + 1), dtype=X.dtype, device=X.device)
-    for part in blocks(n, block):
-        joined = xp.concat([X[part, ...], y[part, None]], axis=1)
-        triangle = xp.linalg.qr(xp.concat([triangle, joined])).R
-    scaled = triangle * (triangle.shape[0] / n) ** 0.5
-    return scaled[:, :d], scaled[:, d]

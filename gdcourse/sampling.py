@@ -12,8 +12,9 @@ from typing import Protocol
 
 import numpy as np
 
-from gdcourse import validation
-from gdcourse.backend import array_namespace, asarray, is_array_api_obj, rows, to_host
+from gdcourse.base import validation
+from gdcourse.base.backend import array_namespace, asarray, is_array_api_obj, to_host
+from gdcourse.rows import own
 
 __all__ = [
     "Balanced",
@@ -134,8 +135,45 @@ class Sampler(Protocol):
 
         Yields
         ------
-        Epoch
+        Epoch, or an iterable of batches
+            Each batch a list or an array of row numbers.
         """
+
+
+def as_epoch(n_samples, drawn):
+    """What a sampler has drawn, an `Epoch` or an iterable of batches, as an `Epoch` of n rows."""
+    epoch = drawn if isinstance(drawn, Epoch) else _join(drawn)
+    if epoch.order is None:
+        if epoch.bounds[-1] > n_samples:
+            raise ValueError(
+                f"an epoch must end within the {n_samples} rows, but its bounds end at "
+                f"{epoch.bounds[-1]}"
+            )
+    elif epoch.order.shape[0]:
+        lowest, highest = epoch.order.min(), epoch.order.max()
+        if lowest < -n_samples or highest >= n_samples:
+            row = lowest if lowest < -n_samples else highest
+            raise IndexError(
+                f"a batch holds row {row}, which is out of bounds for {n_samples} rows of X"
+            )
+    return epoch
+
+
+def _join(batches):
+    try:
+        batches = [np.asarray(batch) for batch in batches]
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"a sampler must yield an Epoch, or batches of row numbers, got {batches!r}"
+        ) from error
+    for batch in batches:
+        if batch.ndim != 1 or not np.issubdtype(batch.dtype, np.integer):
+            raise TypeError(
+                "a batch must be row numbers along one axis, "
+                f"got shape {batch.shape} and dtype {batch.dtype}"
+            )
+    order = np.concatenate(batches) if batches else np.empty(0, dtype=np.int64)
+    return Epoch(order, np.cumsum([0, *map(len, batches)]))
 
 
 @dataclass(frozen=True)
@@ -152,11 +190,11 @@ class _Scheme:
 
     def epochs(self, n_samples, rng=None):
         """Epochs for ever; `rng` is a Generator, a seed or None."""
-        self._check(validation.count("n_samples", n_samples))
+        self._check(validation.check_count("n_samples", n_samples))
         return self._epochs(n_samples, np.random.default_rng(rng))
 
     def _check(self, n_samples):
-        validation.count("batch_size", self.batch_size, maximum=n_samples)
+        validation.check_count("batch_size", self.batch_size, maximum=n_samples)
 
     def _bounds(self, n_samples):
         starts = np.arange(0, n_samples + 1, self.batch_size)
@@ -174,7 +212,7 @@ class FullBatch:
 
     def epochs(self, n_samples, rng=None):
         """Epochs of one batch, for ever; nothing is drawn."""
-        validation.count("n_samples", n_samples)
+        validation.check_count("n_samples", n_samples)
         return self._epochs(n_samples)
 
     def _epochs(self, n_samples):
@@ -298,8 +336,8 @@ class BlockShuffled(_Scheme):
 
     def _check(self, n_samples):
         super()._check(n_samples)
-        validation.count("block_size", self.block_size, maximum=n_samples)
-        validation.count("buffer_blocks", self.buffer_blocks)
+        validation.check_count("block_size", self.block_size, maximum=n_samples)
+        validation.check_count("buffer_blocks", self.buffer_blocks)
 
     def _epochs(self, n_samples, rng):
         bounds = self._bounds(n_samples)
@@ -344,7 +382,7 @@ class Stratified(_ByClass):
     The classes are laid evenly around a circle, each row of a class at random among the places
     of its class, and the circle is opened at a random point. A row is therefore equally likely
     at every place: the gradient of a batch is unbiased, and its variance between the classes
-    is gone.
+    is gone. Where the batch size divides the classes, every batch has exactly their shares.
 
     Parameters
     ----------
@@ -358,12 +396,18 @@ class Stratified(_ByClass):
     def _epochs(self, n_samples, rng):
         bounds = self._bounds(n_samples)
         classes = self._classes()
-        sizes = [len(members) for members in classes]
-        # Offsets between 0 and 1 keep rare classes of equal size from standing side by side.
+        sizes = np.array([len(members) for members in classes])
+        ranks = np.arange(len(sizes))
+        # Classes of 100, 60 and 40 rows are 20 rounds of 5, 3 and 2. Offsets between 0 and 1
+        # keep rare classes of equal size from standing side by side.
+        rounds = np.gcd.reduce(sizes)
+        each = sizes // rounds
         places = [
-            (np.arange(size) + (rank + 0.5) / len(sizes)) / size for rank, size in enumerate(sizes)
+            (np.arange(k) + (c + 0.5) / len(each)) / k for c, k in zip(ranks, each, strict=True)
         ]
-        circle = np.argsort(np.concatenate(places), kind="stable")
+        pattern = np.repeat(ranks, each)[np.argsort(np.concatenate(places), kind="stable")]
+        circle = np.empty(n_samples, dtype=np.int64)  # the number of a member at every place
+        circle[np.argsort(np.tile(pattern, rounds), kind="stable")] = np.arange(n_samples)
         while True:
             members = np.concatenate([rng.permutation(rows_of) for rows_of in classes])
             yield Epoch(np.roll(members[circle], rng.integers(n_samples)), bounds)
@@ -424,8 +468,8 @@ def shuffled_batches(X, y, batch_size, rng=None):
     >>> [y_batch.tolist() for _, y_batch in shuffled_batches(X, y, 2, rng=0)]
     [[2.0, 4.0], [3.0, 0.0], [1.0]]
     """
-    X, y = validation.data(X, y)
-    return _pairs(X, y, next(Shuffled(batch_size).epochs(X.shape[0], rng)))
+    data = own(X, y)
+    return map(data.take, next(Shuffled(batch_size).epochs(len(data), rng)).to(data.X))
 
 
 def sampled_batches(X, y, batch_size, n_batches, rng=None):
@@ -444,11 +488,16 @@ def sampled_batches(X, y, batch_size, n_batches, rng=None):
     -------
     iterator of (X_batch, y_batch) pairs
     """
-    X, y = validation.data(X, y)
-    n = X.shape[0]
-    size = validation.count("batch_size", batch_size, maximum=n)
-    bounds = size * np.arange(validation.count("n_batches", n_batches) + 1)
-    return _pairs(X, y, Epoch(np.random.default_rng(rng).integers(n, size=bounds[-1]), bounds))
+    data = own(X, y)
+    size = validation.check_count("batch_size", batch_size, maximum=len(data))
+    n_batches = validation.check_count("n_batches", n_batches)
+    return map(data.take, draw_rows(len(data), size, n_batches, np.random.default_rng(rng), data.X))
+
+
+def draw_rows(n_samples, batch_size, n_batches, generator, like):
+    """Batches drawn with replacement one by one, on the device of the array `like`."""
+    for _ in range(n_batches):
+        yield from Epoch(generator.integers(n_samples, size=batch_size), [0, batch_size]).to(like)
 
 
 def stratified_batches(X, y, batch_size, rng=None):
@@ -468,9 +517,6 @@ def stratified_batches(X, y, batch_size, rng=None):
     -------
     iterator of (X_batch, y_batch) pairs
     """
-    X, y = validation.data(X, y)
-    return _pairs(X, y, next(Stratified(batch_size, to_host(y)).epochs(X.shape[0], rng)))
-
-
-def _pairs(X, y, epoch):
-    return ((rows(X, batch), rows(y, batch)) for batch in epoch.to(X))
+    data = own(X, y)
+    scheme = Stratified(batch_size, to_host(y if is_array_api_obj(y) else np.asarray(y)))
+    return map(data.take, next(scheme.epochs(len(data), rng)).to(data.X))

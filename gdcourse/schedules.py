@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from gdcourse import validation
+from gdcourse.base import validation
 
 __all__ = [
     "constant",
@@ -22,8 +22,14 @@ __all__ = [
 ]
 
 
+class _Schedule:
+    """A schedule of this file: a call takes an array of steps as well as one."""
+
+    takes_arrays = True
+
+
 @dataclass(frozen=True)
-class constant:
+class constant(_Schedule):
     """The same learning rate α at every step.
 
     Parameters
@@ -40,14 +46,14 @@ class constant:
     learning_rate: float
 
     def __post_init__(self):
-        validation.positive("learning_rate", self.learning_rate)
+        validation.check_positive("learning_rate", self.learning_rate)
 
     def __call__(self, step):
         return self.learning_rate + 0.0 * step
 
 
 @dataclass(frozen=True)
-class inverse_time:
+class inverse_time(_Schedule):
     """α / (1 + decay·t): satisfies the conditions of Robbins and Monro (1951).
 
     Parameters
@@ -71,15 +77,15 @@ class inverse_time:
     decay: float
 
     def __post_init__(self):
-        validation.positive("learning_rate", self.learning_rate)
-        validation.non_negative("decay", self.decay)
+        validation.check_positive("learning_rate", self.learning_rate)
+        validation.check_non_negative("decay", self.decay)
 
     def __call__(self, step):
         return self.learning_rate / (1 + self.decay * step)
 
 
 @dataclass(frozen=True)
-class inverse_sqrt:
+class inverse_sqrt(_Schedule):
     """α / √(1 + decay·t): slower than ``inverse_time``; made for averaged iterates.
 
     Parameters
@@ -103,15 +109,15 @@ class inverse_sqrt:
     decay: float
 
     def __post_init__(self):
-        validation.positive("learning_rate", self.learning_rate)
-        validation.non_negative("decay", self.decay)
+        validation.check_positive("learning_rate", self.learning_rate)
+        validation.check_non_negative("decay", self.decay)
 
     def __call__(self, step):
         return self.learning_rate / (1 + self.decay * step) ** 0.5
 
 
 @dataclass(frozen=True)
-class exponential:
+class exponential(_Schedule):
     """α·decayᵗ, with 0 < decay ≤ 1.
 
     Parameters
@@ -131,8 +137,8 @@ class exponential:
     decay: float
 
     def __post_init__(self):
-        validation.positive("learning_rate", self.learning_rate)
-        if validation.positive("decay", self.decay) > 1:
+        validation.check_positive("learning_rate", self.learning_rate)
+        if validation.check_positive("decay", self.decay) > 1:
             raise ValueError(f"decay must be in (0, 1], got {self.decay}")
 
     def __call__(self, step):
@@ -140,7 +146,7 @@ class exponential:
 
 
 @dataclass(frozen=True)
-class piecewise:
+class piecewise(_Schedule):
     """``values[k]`` from step ``boundaries[k - 1]`` until before ``boundaries[k]``.
 
     Parameters
@@ -159,8 +165,8 @@ class piecewise:
     values: tuple
 
     def __post_init__(self):
-        boundaries = validation.each("boundaries", self.boundaries, validation.count)
-        values = validation.each("values", self.values, validation.positive)
+        boundaries = validation.check_each("boundaries", self.boundaries, validation.check_count)
+        values = validation.check_each("values", self.values, validation.check_positive)
         if any(a >= b for a, b in pairwise(boundaries)):
             raise ValueError(f"boundaries must increase, got {boundaries}")
         if len(values) != len(boundaries) + 1:
@@ -175,7 +181,7 @@ class piecewise:
 
 
 @dataclass(frozen=True)
-class cosine:
+class cosine(_Schedule):
     """α·(1 + cos(π·t/n_steps))/2: half a cosine from α towards zero.
 
     The last of the `n_steps` rates is held for any later step, so a rate is never zero.
@@ -201,8 +207,8 @@ class cosine:
     n_steps: int
 
     def __post_init__(self):
-        validation.positive("learning_rate", self.learning_rate)
-        validation.count("n_steps", self.n_steps)
+        validation.check_positive("learning_rate", self.learning_rate)
+        validation.check_count("n_steps", self.n_steps)
 
     def __call__(self, step):
         left = 1 - np.minimum(step, self.n_steps - 1) / self.n_steps
@@ -238,7 +244,11 @@ class warmup:
 
     def __post_init__(self):
         object.__setattr__(self, "schedule", as_schedule(self.schedule))
-        validation.count("n_steps", self.n_steps)
+        validation.check_count("n_steps", self.n_steps)
+
+    @property
+    def takes_arrays(self):
+        return getattr(self.schedule, "takes_arrays", False)
 
     def __call__(self, step):
         return self.schedule(step) * np.minimum(1, (step + 1) / self.n_steps)
@@ -270,15 +280,9 @@ def rates(schedule, start, stop):
     """The learning rates of the steps ``start..stop - 1``, as `rate_at` gives them one by one."""
     if isinstance(schedule, constant):  # checked when it was made
         return np.full(stop - start, float(schedule.learning_rate))
-    if not _takes_arrays(schedule):
+    if not getattr(schedule, "takes_arrays", False):
         return np.array([rate_at(schedule, step) for step in range(start, stop)])
     drawn = np.broadcast_to(schedule(np.arange(start, stop)), stop - start)
     for step in start + np.flatnonzero(~((drawn > 0) & np.isfinite(drawn)))[:1]:
         rate_at(schedule, int(step))
     return drawn
-
-
-def _takes_arrays(schedule):
-    if isinstance(schedule, warmup):
-        return _takes_arrays(schedule.schedule)
-    return type(schedule).__module__ == __name__

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gdcourse as gd
-from gdcourse import backend
+from gdcourse.base import backend
 
 
 @pytest.mark.parametrize("name", [None, "", "numpy", " NumPy "])
@@ -68,7 +68,7 @@ def test_to_host_takes_numpy_scalars():
 def test_rows_are_those_of_numpy(xp, shape, batch):
     array = np.arange(np.prod(shape)).reshape(shape)
     there = batch if isinstance(batch, slice) else xp.asarray(batch)
-    taken = backend.rows(xp.asarray(array), there)
+    taken = backend.take_rows(xp.asarray(array), there)
     np.testing.assert_array_equal(gd.to_host(taken), array[batch])
 
 

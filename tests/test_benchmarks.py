@@ -13,7 +13,7 @@ import pytest
 import course
 import gdcourse as gd
 from benchmarks import cpu, gpu, memory
-from gdcourse import results
+from gdcourse.lesson import tables as results
 
 OTHER_DEVICE = array_api_strict.Device("device1")
 

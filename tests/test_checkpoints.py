@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 from problems import Quartic, problem
 
 import gdcourse as gd
-from gdcourse import checkpoints, schedules
-from gdcourse.history import COLUMNS
+from gdcourse import schedules
+from gdcourse.engine import checkpoint as checkpoints
+from gdcourse.engine.checkpoint import COLUMNS
 
 N = 40
 LABELS = np.arange(N) % 3

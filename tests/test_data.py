@@ -7,7 +7,7 @@ import pytest
 from sklearn import datasets
 
 import gdcourse as gd
-from gdcourse import data
+from gdcourse.lesson import data
 
 
 @pytest.mark.parametrize("condition", [1.0, 10.0, 470.0])

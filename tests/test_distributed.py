@@ -17,7 +17,7 @@ from distributed import Client, LocalCluster
 from problems import OBJECTIVES, problem
 
 import gdcourse as gd
-from gdcourse import distributed
+from gdcourse.engine import workers as distributed
 
 HERE = Path(__file__).parent
 N = 103

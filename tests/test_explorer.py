@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import gdcourse as gd
-from gdcourse import data, explorer
+from gdcourse import explorer
+from gdcourse.lesson import data
 
 X, Y, _ = data.linear_problem(50, 2, condition=4, rng=0)
 ROUNDED = np.rint(1000 * X) / 1000, np.rint(1000 * Y) / 1000

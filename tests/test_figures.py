@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import gdcourse as gd
-from gdcourse import figures
+from gdcourse.history import Record
+from gdcourse.lesson import figures
 
 
 @pytest.fixture
@@ -17,9 +18,8 @@ def ax():
 
 @pytest.fixture
 def history():
-    return gd.History.from_records(
-        [(0, 0.0, 0, 0.0, 8.0, 4.0, 0.1), (5, 1.0, 10, 0.5, 2.0, 1.0, 0.2)], diverged=False
-    )
+    records = [(0, 0.0, 0, 0.0, 8.0, 4.0, 0.1), (5, 1.0, 10, 0.5, 2.0, 1.0, 0.2)]
+    return gd.History.from_records([Record(*record) for record in records])
 
 
 @pytest.mark.parametrize("x", ["step", "epoch", "samples_seen", "seconds"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from problems import problem
 
 import gdcourse as gd
-from gdcourse import measuring
+from gdcourse.lesson import experiments as measuring
 
 
 @dataclass

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from problems import OBJECTIVES, problem
 
 import gdcourse as gd
-from gdcourse import data, schedules
+from gdcourse import schedules
+from gdcourse.lesson import data
 
 LEAST_SQUARES = gd.LeastSquares()
 
@@ -27,7 +28,7 @@ def path(n_steps, objective=LEAST_SQUARES, n=12, **changes):
         "momentum": 0.7,
         "rng": 0,
     }
-    return list(islice(gd.momentum_updates(**(good | changes)), n_steps + 1))
+    return list(islice(gd.updates(**(good | changes)), n_steps + 1))
 
 
 def thetas(*args, **changes):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gdcourse as gd
-from gdcourse import data
+from gdcourse.lesson import data
 
 
 @pytest.fixture

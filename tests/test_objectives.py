@@ -12,7 +12,6 @@ from sklearn.metrics import log_loss
 from sklearn.neural_network import MLPClassifier
 
 import gdcourse as gd
-from gdcourse import backend, objectives
 
 every_objective = pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
 LINEAR = [objective for objective in OBJECTIVES if not isinstance(objective, gd.MLP)]
@@ -94,25 +93,6 @@ def test_a_precision_stays_what_it_is(xp, objective, dtype, l2):
     objective = with_l2(objective, l2)
     for method in ("loss", "gradient", "per_sample_gradients", "squared_gradient_norms"):
         assert gd.to_host(getattr(objective, method)(*there)).dtype == dtype
-
-
-@every_objective
-@pytest.mark.parametrize("n", [5, 6, 7, 23])
-def test_blocks_of_rows_change_nothing(xp, monkeypatch, objective, n):
-    theta, X, y = problem(objective, n)
-    expected = [objective.loss(theta, X, y), objective.gradient(theta, X, y)]
-    sizes = []
-    monkeypatch.setattr(objectives, "block_rows", lambda X, width=1: sizes.append(len(y)) or 5)
-    there = [xp.asarray(array) for array in (theta, X, y)]
-    measured = [gd.to_host(f(*there)) for f in (objective.loss, objective.gradient)]
-    assert len(sizes) == 2
-    for value, whole in zip(measured, expected, strict=True):
-        np.testing.assert_allclose(value, whole, rtol=1e-12, atol=1e-14)
-
-
-def test_a_block_is_some_rows_of_any_width(xp):
-    for n_features in (1, 100, 10**5):
-        assert backend.block_rows(xp.asarray(np.zeros((1, n_features)))) >= 256
 
 
 @every_objective

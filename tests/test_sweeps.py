@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gdcourse as gd
-from gdcourse import descent, schedules, sweeps
+from gdcourse import descent, schedules
+from gdcourse.engine import compiled as sweeps
+from gdcourse.rows import InMemory
 
 RATES = (
     0.05,
@@ -51,13 +53,20 @@ def test_a_sweep_walks_the_path_of_the_definition(run):
     rng = np.random.default_rng(run["seed"])
     step, expected, swept = 3, theta, theta
     for _, epoch in zip(range(3), run["batches"].epochs(run["n"], rng), strict=False):
-        *_, expected = descent.steps(X, y, expected, run["objective"], epoch, schedule, step)
+        expected = define(X, y, expected, run["objective"], epoch, schedule, step)
         rates = schedules.rates(schedule, step, step + len(epoch))
         swept = sweeps.compiled(X, y, swept, run["objective"], epoch, rates)
         step += len(epoch)
     assert swept.dtype == run["dtype"]
     tolerance = 2000 * np.finfo(run["dtype"]).eps
     np.testing.assert_allclose(swept, expected, rtol=tolerance, atol=tolerance)
+
+
+def define(X, y, theta, objective, epoch, schedule, step):
+    """θ after an epoch, as the definition has it."""
+    rule = descent.Rule(objective, schedule)
+    *_, state = descent.steps(rule, InMemory(X, y), epoch, descent.State(step, 0, theta))
+    return state.theta
 
 
 def problem(run):
@@ -102,7 +111,7 @@ def test_a_part_of_an_epoch_can_be_swept(objective, batch_size, scheme):
     part = next(scheme(batch_size).epochs(20, 1))[2:5]
     if part.order is not None:
         part = gd.Epoch(np.where(part.order % 2, part.order, part.order - 20), part.bounds)
-    *_, expected = descent.steps(X, y, theta, objective, part, schedules.constant(0.1), 0)
+    expected = define(X, y, theta, objective, part, schedules.constant(0.1), 0)
     swept = sweeps.compiled(X, y, theta, objective, part, np.full(3, 0.1))
     np.testing.assert_allclose(swept, expected, rtol=1e-12)
 
@@ -160,7 +169,7 @@ def test_blocks_of_single_rows_walk_the_path_of_the_definition(run):
     X, y, theta = problem(run)
     schedule = schedules.as_schedule(run["learning_rate"])
     epoch = next(run["batches"].epochs(run["n"], run["seed"]))
-    *_, expected = descent.steps(X, y, theta, run["objective"], epoch, schedule, 0)
+    expected = define(X, y, theta, run["objective"], epoch, schedule, 0)
     rates = schedules.rates(schedule, 0, len(epoch))
     swept = sweeps.triangular(X, y, theta, run["objective"], epoch, rates, block=7)
     assert swept.dtype == run["dtype"]
@@ -175,7 +184,7 @@ def test_blocks_of_single_rows_keep_their_digits_where_a_run_diverges(xp, outlie
     X[::40] *= outlier
     epoch = next(gd.Shuffled(1).epochs(192, 0))
     schedule = schedules.constant(0.3)
-    *_, expected = descent.steps(X, y, theta, gd.LeastSquares(), epoch, schedule, 0)
+    expected = define(X, y, theta, gd.LeastSquares(), epoch, schedule, 0)
     moved = [xp.asarray(array) for array in (X, y, theta)]
     swept = sweeps.triangular(*moved, gd.LeastSquares(), epoch, np.full(192, 0.3))
     np.testing.assert_allclose(gd.to_host(swept), expected, rtol=1e-11)
@@ -219,7 +228,7 @@ def test_a_label_that_changed_after_the_door_writes_nowhere(label):
     y[5] = label
     epoch = next(gd.Shuffled(1).epochs(40, 0))
     swept = sweeps.compiled(X, y, theta, objective, epoch, np.full(40, 0.1))
-    *_, expected = descent.steps(X, y, theta, objective, epoch, schedules.constant(0.1), 0)
+    expected = define(X, y, theta, objective, epoch, schedules.constant(0.1), 0)
     np.testing.assert_allclose(swept, expected, rtol=1e-12)
 
 
@@ -230,7 +239,7 @@ def test_blocks_of_single_rows_stay_on_the_device(xp, scheme):
     epoch = next(run["batches"].epochs(50, 3))
     moved = [xp.asarray(array) for array in (X, y, theta)]
     if not isinstance(moved[0], np.ndarray):
-        assert sweeps.choose(*moved, gd.LeastSquares(), epoch) is sweeps.triangular
+        assert sweeps.choose_sweep(*moved, gd.LeastSquares(), epoch) is sweeps.triangular
     there, here = gd.descend(*moved, **run), gd.descend(X, y, theta, **run)
     np.testing.assert_allclose(gd.to_host(there.theta), here.theta, rtol=1e-12)
 
@@ -262,7 +271,7 @@ def test_large_scores_overflow_no_exponential(sign):
     X, y, theta = problem(run)
     X, theta = abs(X) + 1, sign * (1000 + abs(theta))
     epoch = next(gd.Shuffled(1).epochs(20, 0))
-    *_, expected = descent.steps(X, y, theta, objective, epoch, schedules.constant(0.1), 0)
+    expected = define(X, y, theta, objective, epoch, schedules.constant(0.1), 0)
     swept = sweeps.compiled(X, y, theta, objective, epoch, np.full(20, 0.1))
     assert np.isfinite(swept).all()
     np.testing.assert_allclose(swept, expected, rtol=1e-12)
@@ -270,12 +279,24 @@ def test_large_scores_overflow_no_exponential(sign):
 
 def test_many_small_gradients_count_beside_a_large_one_in_single_precision():
     """Beside 1, single precision drops each of them: 2⁻²⁶ is below half an ulp."""
-    pytest.importorskip("numba")
     X = np.full((20_001, 1), 2.0**-13, np.float32)
     X[0] = 1
     y, theta = np.full(len(X), -1, np.float32), np.zeros(1, np.float32)
-    norms, _ = sweeps.gradient_sums(X, y, theta, gd.LeastSquares())
-    assert norms == pytest.approx(1 + 20_000 * 2.0**-26, rel=1e-9)
+    norms = 1 + 20_000 * 2.0**-26
+    mean = (1 + 20_000 * 2.0**-13) / len(X)
+    variance = gd.gradient_variance(gd.LeastSquares(), theta, X, y)
+    assert variance == pytest.approx(norms / len(X) - mean**2, rel=1e-9)
+
+
+@pytest.mark.parametrize("n", [2**14, 2**25])
+def test_a_large_batch_in_single_precision_does_not_stall(n):
+    """Row by row in single precision, a sum of ones stops at 2²⁴."""
+    X = np.broadcast_to(np.float32(1), (n, 1)).copy()
+    epoch = gd.Epoch(None, np.array([0, n]))
+    swept = sweeps.compiled(
+        X, X[:, 0], np.zeros(1, np.float32), gd.LeastSquares(), epoch, np.full(1, 0.5)
+    )
+    assert swept == pytest.approx(0.5, rel=1e-6)
 
 
 def test_a_divergent_sweep_is_recorded_as_divergent():
@@ -314,8 +335,8 @@ def test_a_sweep_is_not_taken_where_it_does_not_pay(change):
         "objective": gd.LeastSquares(),
         "epoch": next(gd.Shuffled(2).epochs(64, 0)),
     }
-    assert sweeps.choose(**fitting) is sweeps.compiled
-    assert sweeps.choose(**(fitting | change)) is None
+    assert sweeps.choose_sweep(**fitting) is sweeps.compiled
+    assert sweeps.choose_sweep(**(fitting | change)) is None
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
@@ -325,22 +346,4 @@ def test_a_sum_of_exponentials_is_left_to_numpy_in_large_batches(objective):
     softmax = isinstance(objective, gd.SoftmaxRegression)
     for batch_size, expected in ((256, False), (300, softmax)):
         epoch = next(gd.Shuffled(batch_size, drop_last=True).epochs(n, 0))
-        assert (sweeps.choose(X, y, theta, objective, epoch) is None) == expected
-
-
-@pytest.mark.parametrize("objective", [*OBJECTIVES, gd.MLP((3, 4, 2), l2=0.3)], ids=repr)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_variance_is_the_same_compiled_and_not(monkeypatch, objective, dtype):
-    run = {"n": 300, "d": 3, "seed": 9, "dtype": dtype, "objective": objective}
-    X, y, theta = problem(run)
-    if isinstance(objective, gd.MLP):
-        theta = objective.initial(0, dtype=dtype.__name__)
-    found = [gd.gradient_variance(objective, theta, X, y)]
-    monkeypatch.setattr(sweeps, "_machine_code", lambda loop: loop)
-    found.append(gd.gradient_variance(objective, theta, X, y))
-    monkeypatch.setattr(sweeps, "find_spec", lambda name: None)
-    found.append(gd.gradient_variance(objective, theta, X, y))
-    each = objective.per_sample_gradients(theta, X, y).reshape(len(X), -1)
-    np.testing.assert_allclose(
-        found, np.sum((each - each.mean(axis=0)) ** 2) / len(X), rtol=100 * np.finfo(dtype).eps
-    )
+        assert (sweeps.choose_sweep(X, y, theta, objective, epoch) is None) == expected

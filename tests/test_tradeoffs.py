@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from gdcourse.teaching import progress
+from gdcourse.base.progress import progress
 
 
 @pytest.mark.parametrize("value", [None, "", "0"])

@@ -7,7 +7,9 @@ from problems import OBJECTIVES, problem
 from scipy.sparse import csr_matrix
 
 import gdcourse as gd
-from gdcourse import data, schedules, validation
+from gdcourse import schedules
+from gdcourse.base import validation
+from gdcourse.lesson import data
 
 X = np.arange(12.0).reshape(6, 2)
 Y = np.arange(6.0)
@@ -33,9 +35,9 @@ def updates(**changes):
     return gd.updates(**(good | changes))
 
 
-def momentum_updates(**changes):
+def updates(**changes):
     good = {"batches": gd.Shuffled(2), "learning_rate": 0.1, "momentum": 0.9}
-    return gd.momentum_updates(X, Y, THETA, **(good | changes))
+    return gd.updates(X, Y, THETA, **(good | changes))
 
 
 class Beyond:
@@ -154,13 +156,13 @@ BAD_CALLS = {
         (lambda: updates(learning_rate=lambda t: NAN), ValueError, r"gives nan at step 0"),
         (lambda: updates(objective=gd.MLP((3, 2))), ValueError, r"X must have 3 columns .*got 2"),
     ],
-    "momentum_updates": [
-        (lambda: momentum_updates(momentum=1), ValueError, r"momentum must be less than 1.*1.0"),
-        (lambda: momentum_updates(momentum=-0.1), ValueError, r"momentum must be zero or more"),
-        (lambda: momentum_updates(momentum=NAN), ValueError, r"momentum must be zero or more"),
-        (lambda: momentum_updates(momentum="0.9"), TypeError, r"momentum must be a number"),
-        (lambda: momentum_updates(learning_rate=0), ValueError, r"learning_rate must be positive"),
-        (lambda: momentum_updates(batches=2), TypeError, r"batches must be a sampling scheme"),
+    "updates": [
+        (lambda: updates(momentum=1), ValueError, r"momentum must be less than 1.*1.0"),
+        (lambda: updates(momentum=-0.1), ValueError, r"momentum must be zero or more"),
+        (lambda: updates(momentum=NAN), ValueError, r"momentum must be zero or more"),
+        (lambda: updates(momentum="0.9"), TypeError, r"momentum must be a number"),
+        (lambda: updates(learning_rate=0), ValueError, r"learning_rate must be positive"),
+        (lambda: updates(batches=2), TypeError, r"batches must be a sampling scheme"),
     ],
     "batch_gradient_descent": [
         (lambda: gd.batch_gradient_descent(X, Y[:3], THETA), ValueError, r"y must have shape"),
@@ -317,6 +319,11 @@ BAD_CALLS = {
     "stratified_batches": [
         (lambda: gd.stratified_batches(X, Y, 0), ValueError, r"batch_size must be in 1..6, got 0"),
         (lambda: gd.stratified_batches(X, Y * NAN, 2), ValueError, r"y must be finite"),
+    ],
+    "evaluate": [
+        (lambda: noise(gd.evaluate, theta=[0.0]), ValueError, r"theta must have shape"),
+        (lambda: noise(gd.evaluate, X=put((3, 1), NAN)), ValueError, r"X must be finite"),
+        (lambda: noise(gd.evaluate, objective="mse"), TypeError, r"objective must be .*got 'mse'"),
     ],
     "gradient_variance": [
         (lambda: noise(gd.gradient_variance, theta=[0.0]), ValueError, r"theta must have shape"),
@@ -538,23 +545,23 @@ def test_one_bad_value_is_found_wherever_it_is(xp, place, value):
     array = np.zeros((3000, 2))
     array[place] = value
     with pytest.raises(ValueError, match="X must be finite"):
-        validation.data(xp.asarray(array), xp.asarray(np.zeros(3000)))
+        validation.check_data(xp.asarray(array), xp.asarray(np.zeros(3000)))
 
 
 def test_infinities_of_both_signs_do_not_cancel(xp):
     with pytest.raises(ValueError, match="X must be finite"):
-        validation.data(xp.asarray([[INF], [-INF]]), xp.asarray([0.0, 0.0]))
+        validation.check_data(xp.asarray([[INF], [-INF]]), xp.asarray([0.0, 0.0]))
 
 
 def test_finite_values_whose_sum_overflows_are_finite(xp):
-    validation.data(xp.asarray(np.full((3000, 2), 1e308)), xp.asarray(np.zeros(3000)))
+    validation.check_data(xp.asarray(np.full((3000, 2), 1e308)), xp.asarray(np.zeros(3000)))
 
 
 def test_arrays_on_two_devices_are_named():
     here = array_api_strict.zeros(2)
     there = array_api_strict.zeros(2, device=array_api_strict.Device("device1"))
     with pytest.raises(ValueError, match=r"two devices: X on .*CPU.*, y on .*device1"):
-        validation.data(here[:, None], there)
+        validation.check_data(here[:, None], there)
 
 
 def test_devices_need_no_hash(monkeypatch):
@@ -565,7 +572,7 @@ def test_devices_need_no_hash(monkeypatch):
             return isinstance(other, Device)
 
     monkeypatch.setattr(validation, "device", lambda array: Device())
-    validation.data(X, Y)
+    validation.check_data(X, Y)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
@@ -573,8 +580,8 @@ def test_devices_need_no_hash(monkeypatch):
 def test_whole_numbers_become_double_precision(xp, objective, kind):
     theta, X, y = problem(objective)
     y = (y > 0).astype(kind)
-    arrays = validation.problem(
-        objective, xp.asarray(0 * theta, kind), xp.asarray(X > 0, kind), xp.asarray(y)
+    arrays = validation.check_problem(
+        xp.asarray(0 * theta, kind), xp.asarray(X > 0, kind), xp.asarray(y)
     )
     assert [gd.to_host(array).dtype for array in arrays] == [np.float64] * 3
 
@@ -592,8 +599,7 @@ def test_whole_numbers_become_double_precision(xp, objective, kind):
 )
 @pytest.mark.parametrize("y", ["float32", "float64", "int64"])
 def test_theta_takes_the_wider_precision(xp, theta, X, y, expected):
-    theta, X_seen, y_seen = validation.problem(
-        gd.LeastSquares(),
+    theta, X_seen, y_seen = validation.check_problem(
         xp.asarray([0, 0], theta),
         xp.asarray([[1, 2], [3, 4]], X),
         xp.asarray([1, 2], y),
@@ -605,12 +611,12 @@ def test_theta_takes_the_wider_precision(xp, theta, X, y, expected):
 
 
 def test_lists_follow_the_arrays_beside_them(xp):
-    theta, X, y = validation.problem(gd.LeastSquares(), [0.0], xp.asarray([[1.0], [2.0]]), [1, 2])
+    theta, X, y = validation.check_problem([0.0], xp.asarray([[1.0], [2.0]]), [1, 2])
     assert theta.device == X.device == y.device == xp.device
 
 
 def test_floating_arrays_are_not_copied():
-    X_seen, y_seen = validation.data(X, Y)
+    X_seen, y_seen = validation.check_data(X, Y)
     assert X_seen is X
     assert y_seen is Y
 
@@ -628,14 +634,14 @@ class Frame:
 
 
 def test_tables_become_arrays():
-    X_seen, y_seen = validation.data(Frame(X), Frame(Y))
+    X_seen, y_seen = validation.check_data(Frame(X), Frame(Y))
     np.testing.assert_array_equal(X_seen, X)
     np.testing.assert_array_equal(y_seen, Y)
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int32, np.int64])
 def test_counts_may_be_numpy_integers(kind):
-    assert type(validation.count("n", kind(100), maximum=100)) is int
+    assert type(validation.check_count("n", kind(100), maximum=100)) is int
     assert gd.training_counts(np.int32(60_000), kind(100), 10**6, drop_last=True) == (
         600,
         600 * 10**6,

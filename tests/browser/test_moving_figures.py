@@ -12,7 +12,8 @@ from sphinx_external_toc.parsing import parse_toc_yaml
 
 import course
 import gdcourse as gd
-from gdcourse import data, explorer
+from gdcourse import explorer
+from gdcourse.lesson import data
 
 STATIC = course.BOOK / "_static"
 SHARED = ("explorer.js", "explorer.css")

@@ -31,7 +31,7 @@ LABELS = {
 
 def use_style():
     """Draw the figures that follow in the style of the course."""
-    plt.style.use("gdcourse.gdcourse")
+    plt.style.use("gdcourse.lesson.gdcourse")
 
 
 def curve(history, ax, *, x="step", y="loss", offset=0.0, variant=None, **line):

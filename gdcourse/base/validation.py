@@ -1,14 +1,21 @@
-"""What is checked at the door, once, before any work: each error names its cure."""
+"""Checks of arguments, once, before any work: each error names the argument and the cure."""
 
 import math
 import operator
 
 import numpy as np
 
-from gdcourse.backend import array_namespace, asarray, blocks, device, is_array_api_obj, to_host
+from gdcourse.base.backend import (
+    array_namespace,
+    asarray,
+    cut_blocks,
+    device,
+    is_array_api_obj,
+    to_host,
+)
 
 
-def count(name, value, minimum=1, maximum=None):
+def check_count(name, value, minimum=1, maximum=None):
     """`value` as a Python integer in ``minimum..maximum``."""
     try:
         number = operator.index(None if isinstance(value, bool) else value)
@@ -20,8 +27,8 @@ def count(name, value, minimum=1, maximum=None):
     return number
 
 
-def each(name, values, check):
-    """The tuple of `values`, each held to `check`: `count` or `positive`."""
+def check_each(name, values, check):
+    """The tuple of `values`, each held to `check`: `check_count` or `check_positive`."""
     try:
         values = tuple(values)
     except TypeError:
@@ -29,7 +36,7 @@ def each(name, values, check):
     return tuple(check(name, value) for value in values)
 
 
-def positive(name, value):
+def check_positive(name, value):
     """`value` as a positive, finite float."""
     number = _real(name, value)
     if not (math.isfinite(number) and number > 0):
@@ -37,7 +44,7 @@ def positive(name, value):
     return number
 
 
-def non_negative(name, value):
+def check_non_negative(name, value):
     """`value` as a finite float that is zero or more."""
     number = _real(name, value)
     if not (math.isfinite(number) and number >= 0):
@@ -52,12 +59,12 @@ def _real(name, value):
         raise TypeError(f"{name} must be a number, got {value!r}") from None
 
 
-def data(X, y, *, look=True):
+def check_data(X, y, *, look=True):
     """`X` (n, d) and `y` (n,) as floating arrays of one library, on one device.
 
     Lists become NumPy arrays and whole numbers become floats; an array that is floating
     already is not copied, except a `y` in another precision than `X`. Without `look`, the
-    values are not read: the caller calls `finite` where its own result is not finite.
+    values are not read: the caller calls `check_finite` where its own result is not finite.
     """
     X, y = _arrays(X=X, y=y)
     if X.ndim != 2:
@@ -74,7 +81,7 @@ def data(X, y, *, look=True):
         )
     X, y = _floating("X", X), _floating("y", y)
     if look:
-        finite(X=X, y=y)
+        check_finite(X=X, y=y)
     with np.errstate(over="ignore"):
         y, given = _floating("y", y, X.dtype), y
     if look and y is not given and not _all_finite(y):
@@ -82,7 +89,7 @@ def data(X, y, *, look=True):
     return X, y
 
 
-def finite(**arrays):
+def check_finite(**arrays):
     """Raise an error that names the first of the arrays that is not finite."""
     for name, array in arrays.items():
         if not _all_finite(array):
@@ -90,24 +97,17 @@ def finite(**arrays):
             raise ValueError(f"{name} must be finite, but holds NaN or infinity: {cure}")
 
 
-def problem(objective, theta, X, y, *, look=True):
-    """`theta`, `X`, `y` that belong together and to the objective.
-
-    `theta` takes the wider precision of `theta` and `X`, that of `X` where it holds whole numbers.
-    """
-    if isinstance(objective, type) or not hasattr(objective, "gradient"):
-        raise TypeError(f"objective must be a value such as LeastSquares(), got {objective!r}")
+def check_problem(theta, X, y, *, look=True):
+    """`theta`, `X`, `y` of one library and precision; `theta` takes the wider of its and X's."""
     theta, X, y = _arrays(theta=theta, X=X, y=y)
-    X, y = data(X, y, look=look)
+    X, y = check_data(X, y, look=look)
     theta = _floating("theta", theta, X.dtype if not _is_floating(theta) else None)
     theta = _floating("theta", theta, array_namespace(X).result_type(theta.dtype, X.dtype))
-    finite(theta=theta)
-    if hasattr(objective, "check"):
-        objective.check(theta, X, y)
+    check_finite(theta=theta)
     return theta, X, y
 
 
-def sampler(batches):
+def check_sampler(batches):
     """A sampling scheme, or an error that shows one."""
     if isinstance(batches, type) or not hasattr(batches, "epochs"):
         raise TypeError(
@@ -171,5 +171,5 @@ def _all_finite(array):
             return True
     if array.ndim == 0:
         return False
-    parts = blocks(array.shape[0], 1024)
+    parts = cut_blocks(array.shape[0], 1024)
     return all(to_host(xp.all(xp.isfinite(array[part, ...]))) for part in parts)

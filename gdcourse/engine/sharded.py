@@ -9,16 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from tokenize import TokenError
 from typing import NamedTuple
 
 import numpy as np
 
-from gdcourse import validation
-from gdcourse.backend import blocks, is_array_api_obj, rows, to_host
-from gdcourse.objectives import weighted_mean
+from gdcourse.base import validation
+from gdcourse.base.backend import cut_blocks, is_array_api_obj, take_rows, to_host
+from gdcourse.rows import ALL, InMemory, count_rows, cut_batch, weighted_mean
 from gdcourse.sampling import Epoch
 
 __all__ = ["ShardedArray", "open_shards", "write_shards"]
@@ -144,7 +144,8 @@ class ShardedArray:
         if chosen.ndim > 1 or not np.issubdtype(chosen.dtype, np.integer):
             raise TypeError("rows must be a slice, or whole numbers along one axis")
         if chosen.min() < -len(self) or chosen.max() >= len(self):
-            raise IndexError(f"a row was asked for that is none of the {len(self)}")
+            row = chosen.max() if chosen.max() >= len(self) else chosen.min()
+            raise IndexError(f"row {row} is out of bounds for {len(self)} rows")
         chosen = chosen.astype(np.int64)  # n need not fit in a smaller kind
         gathered = self._gather(np.where(chosen < 0, chosen + len(self), chosen).reshape(-1))
         return gathered if chosen.ndim else gathered[0]
@@ -159,7 +160,7 @@ class ShardedArray:
         size = max(1, PIECE // self.row_bytes)
         cuts, places, first = [], [], 0
         for shard in self.shards:
-            for part in blocks(shard.shape[0], size):
+            for part in cut_blocks(shard.shape[0], size):
                 cuts.append(first + part.start)
                 places.append((shard, part.start))
             first += shard.shape[0]
@@ -232,7 +233,7 @@ def write_shards(directory, X, y, rows_per_shard):
         a if isinstance(a, ShardedArray) or is_array_api_obj(a) else np.asarray(a) for a in (X, y)
     )
     _check_shapes(X, y)
-    size = validation.count("rows_per_shard", rows_per_shard)
+    size = validation.check_count("rows_per_shard", rows_per_shard)
     n = X.shape[0]
     if n > MOST_SHARDS * size:
         raise ValueError(f"rows_per_shard must be at least {-(-n // MOST_SHARDS)}, got {size}")
@@ -243,8 +244,8 @@ def write_shards(directory, X, y, rows_per_shard):
     count = -(-n // size)
     written = []
     try:
-        for k, part in enumerate(blocks(n, size)):
-            pair = validation.data(to_host(rows(X, part)), to_host(rows(y, part)))
+        for k, part in enumerate(cut_blocks(n, size)):
+            pair = validation.check_data(to_host(take_rows(X, part)), to_host(take_rows(y, part)))
             for name, array in zip("Xy", pair, strict=True):
                 written.append(directory / _name(name, k, count))
                 _save(written[-1], _storable(name, array))
@@ -320,89 +321,93 @@ def open_shards(directory):
     return X, y
 
 
-def problem(objective, theta, X, y):
-    """`validation.problem` for rows in shards, which it reads once: θ, X and y."""
-    if isinstance(y, ShardedArray):
-        _check_shapes(X, y)
-    else:
-        y = validation.data(np.broadcast_to(X.dtype.type(0), X.shape), y, look=False)[1]
-    with closing(in_pieces(X, y)) as pieces:
-        for X_piece, y_piece in pieces:
-            theta, *_ = validation.problem(objective, theta, X_piece, y_piece)
-    return theta, X, y
+class Sharded(InMemory):
+    """Rows in shards, of which a few pieces are in memory at a time, read ahead."""
+
+    def __init__(self, X, y, width=1):
+        self.X, self.y, self.width = X, y, width
+        self.block = max(1, PIECE // X.row_bytes)
+
+    @classmethod
+    def open(cls, X, y, *, look=True):
+        data = cls(X, _match(X, y))
+        if look:
+            with closing(data.pieces()) as pieces:
+                for pair in pieces:
+                    validation.check_data(*pair)
+        return data
+
+    @classmethod
+    def open_problem(cls, objective, theta, X, y, *, look=True):
+        data = cls(X, _match(X, y), objective.width)
+        with closing(data.pieces()) as pieces:
+            for X_piece, y_piece in pieces:
+                theta, *pair = validation.check_problem(theta, X_piece, y_piece, look=look)
+                objective.check(theta, *pair)
+        return theta, data
+
+    def mean(self, function, theta, batch=ALL, *, width=None):
+        """See `InMemory.mean`; a piece is read while the one before is worked on."""
+
+        def mean_of_piece(theta, X, y):
+            return InMemory(X, y, width or self.width).mean(function, theta)
+
+        with closing(self.pieces(batch)) as pieces:
+            return weighted_mean(mean_of_piece, theta, pieces)
+
+    def pieces(self, batch=ALL, size=None):
+        """The rows of `batch` in pairs (X, y), read ahead."""
+        size = min(size or self.block, self.block)
+        return self._read_ahead(cut_batch(batch, len(self), size))
+
+    def parts(self, epoch):
+        """Pairs of an owner and a part of the epoch: its rows in memory, or one large batch."""
+        parts = _fit_batches(epoch, self.block)
+        fitting = (part.rows for part in parts if count_rows(part.rows, len(self)) <= self.block)
+        with closing(self._read_ahead(fitting)) as ahead:
+            for part in parts:
+                if count_rows(part.rows, len(self)) > self.block:
+                    yield self, part
+                else:
+                    near = InMemory(*next(ahead), self.width)
+                    yield near, Epoch(None, part.bounds - part.bounds[0])
+
+    def _read_ahead(self, batches):
+        """(X, y) for each batch; a thread reads the next one while the caller has this one."""
+        with ThreadPoolExecutor(1, thread_name_prefix="gdcourse-reader") as reader:
+            coming = None
+            for batch in batches:
+                ready, coming = coming, reader.submit(self.take, batch)
+                if ready is not None:
+                    yield ready.result()
+            if coming is not None:
+                yield coming.result()
 
 
-def evaluate(objective, theta, X, y):
-    """The loss and the gradient, flat, over all rows, which are read once for both."""
-
-    def both(X, y):
-        gradient = to_host(objective.gradient(theta, X, y))
-        return np.append(gradient, objective.loss(theta, X, y))
-
-    with closing(in_pieces(X, y)) as pieces:
-        means = weighted_mean(both, pieces)
-    return means[-1], means[:-1]
+ShardedArray.owner = Sharded
 
 
-def in_pieces(X, y):
-    """All rows as they lie, in (X, y) pairs of at most `PIECE` bytes of X, read ahead."""
-    return _read_ahead(X, y, blocks(len(X), _rows_in_a_piece(X)))
-
-
-def chunks(X, y, epoch):
-    """An epoch over shards, in parts whose rows fit in memory.
-
-    Yields
-    ------
-    part : Epoch
-        Neighbouring batches, numbered from the first row of the part.
-    pieces : iterator of (X, y)
-        The rows of the part in the order of use: one pair, or several where a single batch is
-        larger than a piece. The next pair is read while the caller works on this one.
-    """
-    most = _rows_in_a_piece(X)
+def _fit_batches(epoch, most):
+    """An epoch cut into parts of at most `most` rows, and single batches that are larger."""
     cuts = [0]
     while cuts[-1] < len(epoch):
         fitting = np.searchsorted(epoch.bounds, epoch.bounds[cuts[-1]] + most, side="right") - 1
         cuts.append(max(cuts[-1] + 1, int(fitting)))
-    parts = [epoch[a:b] for a, b in pairwise(cuts)]
-    with closing(_read_ahead(X, y, (p for part in parts for p in _pieces(part, most)))) as ahead:
-        for part in parts:
-            local = Epoch(None, part.bounds - part.bounds[0])
-            yield local, islice(ahead, -(-int(local.bounds[-1]) // most))
+    return [epoch[a:b] for a, b in pairwise(cuts)]
 
 
-def _pieces(part, most):
-    """The rows of a part: slices or indices of at most `most` of them."""
-    first, last = int(part.bounds[0]), int(part.bounds[-1])
-    for piece in blocks(last - first, most):
-        chosen = slice(first + piece.start, first + piece.stop)
-        yield chosen if part.order is None else part.order[chosen]
-
-
-def _read_ahead(X, y, pieces):
-    """(X, y) for each of `pieces`; a thread reads the next one while the caller has this one."""
-    with ThreadPoolExecutor(1, thread_name_prefix="gdcourse-reader") as reader:
-        coming = None
-        for piece in pieces:
-            ready, coming = coming, reader.submit(_pair, X, y, piece)
-            if ready is not None:
-                yield ready.result()
-        yield coming.result()
-
-
-def _pair(X, y, piece):
-    return rows(X, piece), rows(y, piece)
-
-
-def _rows_in_a_piece(X):
-    return max(1, PIECE // X.row_bytes)
+def _match(X, y):
+    """`y` for the rows of X: shards, or an array in memory in the precision of X."""
+    if isinstance(y, ShardedArray):
+        _check_shapes(X, y)
+        return y
+    return validation.check_data(np.broadcast_to(X.dtype.type(0), X.shape), y, look=False)[1]
 
 
 def _check_shapes(X, y):
-    """Shapes that agree, as `validation.data` has them, without a look at the values."""
+    """Shapes that agree, as `validation.check_data` has them, without a look at the values."""
     X, y = (np.broadcast_to(0.0, array.shape) for array in (X, y))
-    validation.data(X, y, look=False)
+    validation.check_data(X, y, look=False)
 
 
 def _name(name, k, count):

@@ -1,12 +1,11 @@
-"""What a chapter shows beside its results: the package's own source, and progress."""
+"""The package's own source, for a chapter to show."""
 
 import ast
 import inspect
-import os
 import textwrap
 from dataclasses import dataclass
 
-__all__ = ["progress", "source_of"]
+__all__ = ["source_of"]
 
 
 @dataclass(frozen=True)
@@ -64,40 +63,3 @@ def _without_docstrings(text):
             doc = node.body[0]
             lines[doc.lineno - 1 : doc.end_lineno] = [None] * (doc.end_lineno - doc.lineno + 1)
     return "\n".join(line for line in lines if line is not None)
-
-
-def progress(iterable, label=None):
-    """The items of `iterable`, with a progress bar where the reader has asked for one.
-
-    The bar needs tqdm and appears where the environment variable ``GDCOURSE_PROGRESS`` is set
-    to anything but 0. Otherwise, as where a chapter is executed for the book, nothing is
-    written: the output of a cell stays the same.
-
-    Parameters
-    ----------
-    iterable : iterable
-    label : str, optional
-        What stands before the bar.
-
-    Returns
-    -------
-    iterable
-        `iterable` itself, or the bar around it.
-
-    Raises
-    ------
-    ImportError
-        Where the bar is asked for and tqdm is not installed.
-
-    Examples
-    --------
-    >>> [2**k for k in progress(range(4))]
-    [1, 2, 4, 8]
-    """
-    if os.environ.get("GDCOURSE_PROGRESS", "0") in ("", "0"):
-        return iterable
-    try:
-        from tqdm.auto import tqdm
-    except ImportError as error:
-        raise ImportError("GDCOURSE_PROGRESS needs tqdm: `pip install tqdm`") from error
-    return tqdm(iterable, desc=label, leave=False)

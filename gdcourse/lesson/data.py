@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdcourse import validation
-from gdcourse.backend import asarray, rows
+from gdcourse.base import validation
+from gdcourse.base.backend import asarray, take_rows
 
 __all__ = ["breast_cancer", "china", "diabetes", "digits", "linear_problem", "split", "wine"]
 
@@ -46,10 +46,10 @@ def linear_problem(n_samples, n_features, *, noise=0.1, condition=1.0, rng=None,
     >>> bool(np.allclose(X @ theta, y))
     True
     """
-    n_samples = validation.count("n_samples", n_samples)
-    n_features = validation.count("n_features", n_features)
-    noise = validation.non_negative("noise", noise)
-    if validation.positive("condition", condition) < 1:
+    n_samples = validation.check_count("n_samples", n_samples)
+    n_features = validation.check_count("n_features", n_features)
+    noise = validation.check_non_negative("noise", noise)
+    if validation.check_positive("condition", condition) < 1:
         raise ValueError(f"condition must be 1 or more, got {condition}")
     rng = np.random.default_rng(rng)
     scales = np.geomspace(1, condition**-0.5, n_features)
@@ -210,14 +210,16 @@ def split(X, y, *sizes, rng=None):
     >>> [len(y_part) for _, y_part in split(X, y, 4, 2, rng=0)]
     [4, 2]
     """
-    X, y = validation.data(X, y)
+    X, y = validation.check_data(X, y)
     n = X.shape[0]
-    sizes = validation.each("sizes", sizes, validation.count)
+    sizes = validation.check_each("sizes", sizes, validation.check_count)
     if sum(sizes) > n:
         raise ValueError(f"sizes must add up to at most {n} rows, got {sum(sizes)}")
     order = np.random.default_rng(rng).permutation(n)
     parts = np.split(order, np.cumsum(sizes))[: len(sizes)]
-    return [(rows(X, part), rows(y, part)) for part in (asarray(p, like=X) for p in parts)]
+    return [
+        (take_rows(X, part), take_rows(y, part)) for part in (asarray(p, like=X) for p in parts)
+    ]
 
 
 def _load(name, **options):

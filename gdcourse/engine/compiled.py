@@ -4,13 +4,16 @@
 it, or for other objectives and array libraries, the answers are the same and slower.
 """
 
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 
 import numpy as np
 
-from gdcourse.backend import array_namespace, asarray, rows
+from gdcourse import schedules
+from gdcourse.base.backend import array_namespace, asarray, take_rows
+from gdcourse.descent import State, steps
 from gdcourse.objectives import LeastSquares, LogisticRegression, SoftmaxRegression
+from gdcourse.rows import InMemory
 
 # Rows in a mean batch; above it the definition is as fast, for NumPy has the quicker exponentials.
 MOST_ROWS = {LeastSquares: np.inf, LogisticRegression: np.inf, SoftmaxRegression: 256}
@@ -22,7 +25,23 @@ CACHE_LINE = 64  # bytes
 FAST = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
 
 
-def choose(X, y, theta, objective, epoch):
+def choose(rule, data, theta, epoch):
+    """What makes the steps of this part of an epoch fastest: a function called as `steps` is."""
+    if rule.momentum or type(data) is not InMemory:
+        return steps
+    sweep = choose_sweep(data.X, data.y, theta, rule.objective, epoch)
+    return steps if sweep is None else partial(_sweep, sweep)
+
+
+def _sweep(sweep, rule, data, epoch, state):
+    """The state after the last batch of an epoch."""
+    step = state.step + len(epoch)
+    rates = schedules.rates(rule.schedule, state.step, step)
+    theta = sweep(data.X, data.y, state.theta, rule.objective, epoch, rates)
+    yield State(step, state.samples_seen + int(epoch.bounds[-1] - epoch.bounds[0]), theta)
+
+
+def choose_sweep(X, y, theta, objective, epoch):
     """The function that runs this part of an epoch fastest; None for the definition itself."""
     if len(epoch) < FEWEST_STEPS:
         return None
@@ -30,7 +49,7 @@ def choose(X, y, theta, objective, epoch):
     if (
         type(objective) in MOST_ROWS
         and n_rows <= MOST_ROWS[type(objective)] * len(epoch)
-        and _compilable(X, y, theta)
+        and _is_compilable(X, y, theta)
     ):
         return compiled
     single_rows = n_rows == len(epoch) and X.dtype == theta.dtype
@@ -44,8 +63,6 @@ def compiled(X, y, theta, objective, epoch, rates):
     order = epoch.rows
     if isinstance(order, slice):
         order = np.arange(order.start, order.stop)
-    if order.min() < -len(X) or order.max() >= len(X):  # machine code would read beyond the array
-        raise IndexError(f"a batch holds a row that is none of the {len(X)} of X")
     theta = np.array(theta, order="C")
     loop = _rows_loop if len(order) == len(epoch) else _batches_loop
     if isinstance(objective, SoftmaxRegression):
@@ -79,7 +96,7 @@ def triangular(X, y, theta, objective, epoch, rates, block=32):
     corners = [asarray(corner, like=X, dtype=dtype) for corner in _corners(block)]
     for start in range(0, len(epoch), block):
         part = batches[start : start + block]
-        X_part, y_part = rows(X, part.rows), rows(y, part.rows)
+        X_part, y_part = take_rows(X, part.rows), take_rows(y, part.rows)
         k = len(part)
         alpha = asarray(rates[start : start + block], like=X, dtype=dtype)
         earlier = xp.tril(X_part @ X_part.T, k=-1) * alpha[None, :]
@@ -105,7 +122,7 @@ def gradient_sums(X, y, theta, objective):
 
     Both are in double precision, whatever the data are in.
     """
-    if type(objective) not in (LeastSquares, LogisticRegression) or not _compilable(X, y, theta):
+    if type(objective) not in (LeastSquares, LogisticRegression) or not _is_compilable(X, y, theta):
         return None
     theta = theta.astype(np.float64, copy=False)
     total = np.zeros_like(theta)
@@ -114,7 +131,7 @@ def gradient_sums(X, y, theta, objective):
     return np.asarray(norms), total
 
 
-def _compilable(X, y, theta):
+def _is_compilable(X, y, theta):
     return (
         all(isinstance(array, np.ndarray) for array in (X, y, theta))
         and X.dtype == y.dtype == theta.dtype
@@ -172,7 +189,8 @@ def _fetch(X, order, i):
 def _residual(z, y, logistic):
     if logistic:
         one = type(z)(1)  # a plain 1 would lift single precision to double
-        z = one / (one + np.exp(-z))
+        sign = one - y - y  # the loss is log(1 + exp(sign·z))
+        return sign / (one + np.exp(-sign * z))
     return z - y
 
 
@@ -195,7 +213,7 @@ def _rows_loop(X, y, theta, order, bounds, rates, l2, logistic):
 def _batches_loop(X, y, theta, order, bounds, rates, l2, logistic):
     zero, one = X.dtype.type(0), X.dtype.type(1)
     n_features = X.shape[1]
-    gradient = np.zeros_like(theta)
+    gradient = np.zeros(n_features)  # double: single precision stalls at 2**24 equal rows
     for k in range(len(rates)):
         first, last = bounds[k] - bounds[0], bounds[k + 1] - bounds[0]
         for i in range(first, last):
@@ -208,7 +226,7 @@ def _batches_loop(X, y, theta, order, bounds, rates, l2, logistic):
             residual = _residual(z, y[row], logistic)
             for j in range(n_features):
                 gradient[j] += residual * x[j]
-        scale = rates[k] / X.dtype.type(last - first)
+        scale = rates[k] / (last - first)
         keep = one - rates[k] * l2
         for j in range(n_features):
             theta[j] = keep * theta[j] - scale * gradient[j]

@@ -1,8 +1,8 @@
 """Which array library holds the data: the only file that knows CuPy.
 
 Everything in the package follows the arrays that it is given, so the same formula runs on
-NumPy, on CuPy, or on any library of the Python array API standard. What remains is here:
-choosing a library, moving arrays on and off a device, and taking rows.
+NumPy, on CuPy, or on any library that follows the Python array API standard. What remains is
+here: choosing a library, moving arrays on and off a device, and taking rows.
 """
 
 import os
@@ -14,13 +14,13 @@ from array_api_compat import device, is_array_api_obj, is_cupy_array
 __all__ = [
     "array_namespace",
     "asarray",
-    "block_rows",
-    "blocks",
+    "cut_blocks",
     "device",
+    "double",
     "is_array_api_obj",
     "namespace",
-    "rows",
     "synchronize",
+    "take_rows",
     "to_host",
 ]
 
@@ -128,7 +128,7 @@ def to_host(array):
     return np.from_dlpack(array.to_device(host))
 
 
-def rows(array, batch):
+def take_rows(array, batch):
     """Rows of an array, one batch of them.
 
     Parameters
@@ -148,24 +148,7 @@ def rows(array, batch):
     return array_namespace(array).take(array, batch, axis=0)
 
 
-def block_rows(X, width=1):
-    """Rows of `X` to work on at a time: what a cache holds, or what keeps a device busy.
-
-    Parameters
-    ----------
-    X : (n, d) array
-    width : int
-        Values that the work makes of a row, where these are more than d.
-
-    Returns
-    -------
-    int
-    """
-    values = 2**16 if isinstance(X, np.ndarray) else 2**24
-    return max(256, values // max(X.shape[1], width))
-
-
-def blocks(n_rows, size):
+def cut_blocks(n_rows, size):
     """Slices that cut all rows into neighbours, `size` at a time; the last can be shorter.
 
     Parameters
@@ -177,6 +160,12 @@ def blocks(n_rows, size):
     iterator of slice
     """
     return (slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size))
+
+
+def double(array):
+    """An array in double precision at least, for sums that need the digits."""
+    xp = array_namespace(array)
+    return xp.astype(array, xp.result_type(array.dtype, xp.float64), copy=False)
 
 
 def synchronize(array):

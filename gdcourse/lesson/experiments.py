@@ -4,8 +4,8 @@ import math
 from itertools import islice
 from time import perf_counter
 
-from gdcourse import validation
-from gdcourse.backend import synchronize
+from gdcourse.base import validation
+from gdcourse.base.backend import synchronize
 from gdcourse.descent import updates
 from gdcourse.objectives import LeastSquares
 
@@ -44,9 +44,9 @@ def seconds_per_step(
     >>> seconds_per_step([[1.0], [1.0]], [1.0, 3.0], [0.0], batches=FullBatch()) > 0
     True
     """
-    n_steps = validation.count("n_steps", n_steps)
+    n_steps = validation.check_count("n_steps", n_steps)
     times = []
-    for _ in range(validation.count("repeats", repeats)):
+    for _ in range(validation.check_count("repeats", repeats)):
         # A tiny rate: the steps are to cost what steps cost, and lead nowhere.
         path = updates(
             X, y, theta_init, objective=objective, batches=batches, learning_rate=1e-9, rng=0
@@ -97,10 +97,10 @@ def tune(score, guess, factor=2.0, *, max_scores=40):
     >>> best, list(scores)
     (1.0, [0.125, 0.25, 0.5, 1.0, 2.0])
     """
-    guess = validation.positive("guess", guess)
-    if validation.positive("factor", factor) <= 1:
+    guess = validation.check_positive("guess", guess)
+    if validation.check_positive("factor", factor) <= 1:
         raise ValueError(f"factor must be above 1, got {factor}")
-    max_scores = validation.count("max_scores", max_scores, minimum=3)
+    max_scores = validation.check_count("max_scores", max_scores, minimum=3)
     found = {0: score(guess)}
     while True:
         best = min(found, key=lambda k: math.inf if math.isnan(found[k]) else found[k])

@@ -1,0 +1,1 @@
+"""The ground floor: array libraries, checks of arguments, progress bars."""

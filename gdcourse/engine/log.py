@@ -1,0 +1,133 @@
+"""The log of a run under way: its records, and where a record may lie."""
+
+import math
+from functools import partial
+from itertools import islice, pairwise
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+
+from gdcourse.base.backend import array_namespace, to_host
+from gdcourse.history import Record
+from gdcourse.sampling import Epoch
+from gdcourse.schedules import rate_at
+
+__all__ = ["Log", "Part", "cut_epochs", "evaluate_rows", "move_bar"]
+
+
+class Log:
+    """The records of a run under way."""
+
+    def __init__(self, rule, data, file):
+        self.rule, self.data, self.file = rule, data, file
+        self.records = []
+        self.seconds = 0.0
+        self.last = None  # the state at the last record, and how many records there are
+
+    def begin(self, state):
+        """The state that the run begins in: the start, or where its file stands."""
+        saved = self.file and self.file.read(state)
+        if not saved:
+            self.record(state, keep=True)
+            return state
+        state, records = saved
+        self.records = [Record(*record) for record in records]
+        self.file.compare_loss(
+            self.records, evaluate_rows(self.rule.objective, state.theta, self.data)
+        )
+        rates = [find_rate(self.rule.schedule, record.step) for record in self.records]
+        self.file.compare_rates(self.records, rates)
+        # A table of rates that ended here may be longer now.
+        self.records[-1] = self.records[-1]._replace(learning_rate=rates[-1])
+        self.seconds = self.records[-1].seconds
+        self.last = state, len(self.records)
+        return state
+
+    def record(self, state, *, keep=False):
+        """Measure on all the data; with `keep`, put the run on disk where the caller wants it."""
+        loss, gradient = evaluate_rows(self.rule.objective, state.theta, self.data)
+        self.records.append(
+            Record(
+                state.step,
+                state.samples_seen / len(self.data),
+                state.samples_seen,
+                self.seconds,
+                float(loss),
+                float(np.linalg.norm(gradient)),
+                find_rate(self.rule.schedule, state.step),
+            )
+        )
+        self.last = state, len(self.records)  # at once: Ctrl-C may come anywhere
+        if keep and self.file is not None:
+            self.file.write(state, self.records)
+
+    def has_ended(self, tol):
+        """Whether the last record ends the run."""
+        record = self.records[-1]
+        return not np.isfinite(record.loss) or record.gradient_norm < tol
+
+
+def evaluate_rows(objective, theta, data):
+    """J(θ) and ∇J(θ), flat, on the host."""
+    values = to_host(data.mean(partial(_join, objective), theta))
+    return values[0], values[1:]
+
+
+def _join(objective, theta, X, y):
+    """The loss and the gradient in one array, of length 1 + theta.size."""
+    gradient = objective.gradient(theta, X, y)
+    xp = array_namespace(gradient)
+    loss = objective.loss(theta, X, y)
+    loss = xp.asarray(loss, dtype=gradient.dtype, device=gradient.device)
+    return xp.concat([xp.reshape(loss, (1,)), xp.reshape(gradient, (-1,))])
+
+
+def find_rate(schedule, step):
+    """The rate of a step to come; NaN where the schedule ends before it."""
+    try:
+        return rate_at(schedule, step)
+    except Exception:  # it may be a reader's own, and the run does not need this rate
+        return math.nan
+
+
+class Part(NamedTuple):
+    """A part of an epoch between two records.
+
+    Attributes
+    ----------
+    epoch : Epoch
+    seconds : float
+        That drawing it took.
+    total : int
+        Samples of the whole run, if the epochs to come are as long as this one.
+    """
+
+    epoch: Epoch
+    seconds: float
+    total: int
+
+
+def cut_epochs(epochs, n_epochs, record_every):
+    """The epochs, cut after every step whose number `record_every` divides."""
+    step = samples_seen = 0
+    start = perf_counter()
+    for number, epoch in enumerate(islice(epochs, n_epochs)):
+        seconds = perf_counter() - start
+        n_samples = int(epoch.bounds[-1] - epoch.bounds[0])
+        total = samples_seen + (n_epochs - number) * n_samples
+        every = record_every or step + len(epoch) + 1
+        cuts = range(every - step % every, len(epoch), every)
+        for first, last in pairwise([0, *cuts, len(epoch)]):
+            yield Part(epoch[first:last], seconds, total)
+            seconds = 0.0
+        step += len(epoch)
+        samples_seen += n_samples
+        start = perf_counter()
+
+
+def move_bar(bar, state, record, total):
+    if bar is not None:
+        bar.total = total
+        bar.set_postfix(loss=f"{record.loss:.4g}", refresh=False)
+        bar.update(state.samples_seen - bar.n)

@@ -1,0 +1,337 @@
+"""Rows in shards on the workers of a Dask client, which answer with means over them.
+
+A shard is loaded once, by a worker, and stays there. For each mean θ goes out, each shard answers
+with the sum over its rows, and the sums come back through a tree. Nothing else changes: a descent,
+a variance or an evaluation asks the owner of the rows for a mean, wherever they lie.
+"""
+
+import asyncio
+import threading
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from time import monotonic, perf_counter
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import numpy as np
+
+from gdcourse.base import validation
+from gdcourse.base.backend import asarray, double, namespace, take_rows, to_host
+from gdcourse.engine.sharded import Sharded, ShardedArray, open_shards
+from gdcourse.rows import ALL, InMemory
+
+try:
+    import dask
+    import distributed
+except ImportError as error:
+    raise ImportError(
+        "gdcourse.engine.workers needs Dask: `pip install 'gdcourse[distributed]'`"
+    ) from error
+
+__all__ = ["DataParallel", "Report"]
+
+BRANCHES = 8  # sums that one task of the tree adds up
+POLL_SECONDS = 1.0  # without an answer, after which to see whether there are workers
+
+
+class Report(NamedTuple):
+    """What the means of a `DataParallel` have cost so far.
+
+    Attributes
+    ----------
+    n_shards : int
+    n_workers : int
+        Workers that the scheduler has now.
+    steps : int
+        Means: each gradient is one, and each record.
+    bytes_sent : int
+        θ and row numbers that went out, θ once for each shard that took part. Like
+        `bytes_received`, it counts the arrays alone, without what wraps them on the way.
+    bytes_received : int
+        Sums that came back, one for each shard that took part. In a tree over P shards on P
+        workers P − 1 sums move between workers and one to the client; with several shards on
+        a worker, fewer do.
+    compute_seconds : float
+        Of each evaluation the time of the busiest thread, measured on the workers.
+    communication_seconds : float
+        The rest of the time that the caller waited: messages, scheduling, sums in the tree.
+    loads : int
+        Times that a shard was read from its files, of those that took part: `n_shards`, and
+        more after a worker was lost.
+    """
+
+    n_shards: int
+    n_workers: int
+    steps: int
+    bytes_sent: int
+    bytes_received: int
+    compute_seconds: float
+    communication_seconds: float
+    loads: int
+
+
+@dataclass(frozen=True)
+class RemoteArray(ShardedArray):
+    """An array whose rows lie in shards on workers; its `owner` is a `DataParallel`."""
+
+    owner: Any = field(default=None, repr=False, compare=False)
+
+
+class DataParallel(Sharded):
+    """Rows in shards on the workers of a Dask client, as `X` and `y` for every function.
+
+    A mean over rows is Σ_k n_k·mean_k / Σ_k n_k over shards of n_k rows: exact for unequal shards.
+
+    The shards are read by tasks on the workers, spread evenly over them, so every worker must
+    find the directory under the same path. Where a worker is lost, the scheduler has its shards
+    read again by the others, and the work goes on. Sums are added in the order of the shards,
+    so the answer does not depend on where they lie. Workers started with
+    ``GDCOURSE_BACKEND=cupy`` hold their shards on their GPU; sums come back to the host.
+
+    Dask can let an idle worker help a busy one, and then copies a shard to it; the setting
+    ``distributed.scheduler.work-stealing: False`` forbids it.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    directory : path
+        As `write_shards` leaves it.
+    timeout : float
+        Seconds to wait for a first worker, or for another where all are lost.
+
+    Attributes
+    ----------
+    X : (n, d) RemoteArray
+        Hand it to `descend` and the others in place of an array.
+    y : (n,) RemoteArray
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        For a shard that is missing, cut short or not finite, by its name.
+    RuntimeError
+        Where there has been no worker for `timeout` seconds.
+
+    Examples
+    --------
+    >>> with Client("scheduler:8786") as client:  # doctest: +SKIP
+    ...     rows = DataParallel(client, "/data/shards")
+    ...     run = {"batches": Shuffled(batch_size=4096), "learning_rate": 0.1, "n_epochs": 3}
+    ...     theta, history = descend(rows.X, rows.y, theta, **run)
+    """
+
+    def __init__(self, client, directory, timeout=60.0):
+        if not isinstance(client, distributed.Client):
+            raise TypeError(f"client must be a distributed.Client, got {client!r}")
+        if client.asynchronous:
+            raise TypeError("client must not be asynchronous: a descent waits for each gradient")
+        self.client = client
+        self.timeout = validation.check_positive("timeout", timeout)
+        X, y = open_shards(Path(directory).resolve())
+        super().__init__(RemoteArray(X.shards, self), RemoteArray(y.shards, self))
+        pairs = [pair for pair in zip(X.shards, y.shards, strict=True) if pair[0].shape[0]]
+        self._cuts = np.cumsum([0, *(shard.shape[0] for shard, _ in pairs)])
+        self._steps = self._sent = self._received = 0
+        self._compute = self._seconds = 0.0
+        self._tokens = set()
+        self._shards = self._load(pairs)
+
+    def __repr__(self):
+        return f"DataParallel({len(self._shards)} shards)"
+
+    def open(self, X, y, *, look=True):
+        """The owner itself: the values were read when the shards were loaded."""
+        if X is not self.X or y is not self.y:
+            raise ValueError("X and y must be those of one DataParallel: hand on both of them")
+        return self
+
+    def open_problem(self, objective, theta, X, y, *, look=True):
+        self.open(X, y)
+        theta, *_ = validation.check_problem(theta, *_one_row(X))
+        several = [objective] * len(self._shards), [theta] * len(self._shards)
+        for answer in self._map(_check, self._shards, *several):
+            self._find_result(answer)
+        return theta, self
+
+    def mean(self, function, theta, batch=ALL, *, width=None):
+        """See `InMemory.mean`; computed where the rows lie."""
+        start = perf_counter()
+        theta = None if theta is None else to_host(theta)
+        shares = self._find_shares(batch)
+        shards = [self._shards[k] for k, _ in shares]
+        # By position: as a keyword, Dask would keep a large θ under the one key "theta".
+        several = ([value] * len(shares) for value in (function, theta, width or self.width))
+        levels = [self._map(_answer, shards, [share for _, share in shares], *several)]
+        while len(levels[-1]) > 1:
+            sums = levels[-1]
+            groups = [sums[a : a + BRANCHES] for a in range(0, len(sums), BRANCHES)]
+            levels.append(self._map(_add, groups))
+        answer = self._find_result(levels[-1][0])
+        self._count(theta, shares, answer, perf_counter() - start)
+        return (answer.value / answer.n_rows).astype(answer.dtype, copy=False)
+
+    def parts(self, epoch):
+        yield self, epoch
+
+    def report(self):
+        """What the evaluations have cost so far: a `Report`."""
+        return Report(
+            n_shards=len(self._shards),
+            n_workers=len(self._list_workers()),
+            steps=self._steps,
+            bytes_sent=self._sent,
+            bytes_received=self._received,
+            compute_seconds=self._compute,
+            communication_seconds=self._seconds - self._compute,
+            loads=len(self._tokens),
+        )
+
+    def _load(self, pairs):
+        """A future for each shard, spread evenly over the workers, once all are loaded."""
+        # Not tied to a worker: Dask would wait for that one where all are replaced.
+        futures = self._map(_load, pairs)
+        for answer in self._map(_touch, futures):
+            self._find_result(answer)
+        return futures
+
+    def _map(self, function, *arguments):
+        # Each key is a group of its own. What looks like a large group with few inputs, Dask
+        # gives to whoever is free, and moves its shards there.
+        name = f"gdcourse{function.__name__.replace('_', '-')}-{uuid4()}"
+        keys = [(f"{name}-{k}", 0) for k in range(len(arguments[0]))]
+        # θ goes out at every step: it is no large graph that had better be scattered before.
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
+            return self.client.map(function, *arguments, key=keys, pure=False)
+
+    def _find_shares(self, batch):
+        """Pairs of a shard's number and a slice or indices of those of its rows in the batch."""
+        if isinstance(batch, slice):
+            start, stop, _ = batch.indices(len(self))
+            shares = [
+                (k, slice(max(start, a) - a, min(stop, b) - a))
+                for k, (a, b) in enumerate(pairwise(self._cuts.tolist()))
+            ]
+            return [(k, share) for k, share in shares if share.start < share.stop]
+        chosen = np.where(batch < 0, batch + len(self), batch)
+        of_shard = np.searchsorted(self._cuts, chosen, side="right") - 1
+        places = np.argsort(of_shard, kind="stable")
+        numbers, starts = np.unique(of_shard[places], return_index=True)
+        shares = np.split(chosen[places], starts[1:])
+        return [(k, rows - self._cuts[k]) for k, rows in zip(numbers.tolist(), shares, strict=True)]
+
+    def _count(self, theta, shares, answer, seconds):
+        self._steps += 1
+        theta_bytes = 0 if theta is None else theta.nbytes
+        self._sent += sum(theta_bytes + getattr(share, "nbytes", 0) for _, share in shares)
+        self._received += answer.value.nbytes * len(shares)
+        self._compute += max(answer.busy.values())
+        self._seconds += seconds
+        self._tokens |= answer.tokens
+
+    def _find_result(self, future):
+        """The result of a future; an error where there are no workers to bring it."""
+        gathering, alone_since = [], None
+        while not self.client.sync(self._wait, future, gathering):
+            if self._list_workers():
+                alone_since = None
+                continue
+            alone_since = monotonic() if alone_since is None else alone_since
+            if monotonic() - alone_since > self.timeout:
+                self.client.loop.add_callback(gathering[0].cancel)
+                raise RuntimeError(
+                    f"there has been no worker for {self.timeout:g} seconds: start one, and "
+                    "run this again"
+                )
+        try:
+            return gathering[0].result()
+        except (CancelledError, asyncio.CancelledError) as error:
+            raise RuntimeError(
+                "the scheduler is gone, or was told to forget the shards: make the job anew"
+            ) from error
+        except Exception:
+            # The client would keep the error, and with its frames this job and its shards.
+            future.release()
+            raise
+
+    async def _wait(self, future, gathering):
+        """Wait a little for a result; return whether it has come.
+
+        `gathering` holds the one task that brings it. To cancel that task would fail all later
+        ones too, since the client joins them to it.
+        """
+        if not gathering:
+            gathering.append(asyncio.ensure_future(self.client.gather(future, asynchronous=True)))
+        done, _ = await asyncio.wait(gathering, timeout=POLL_SECONDS)
+        return bool(done)
+
+    def _list_workers(self):
+        """The addresses of the workers that take work."""
+        known = self.client.scheduler_info(n_workers=-1).get("workers", {})
+        return sorted(address for address, one in known.items() if one["status"] == "running")
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A shard in the memory of a worker, or of its GPU; `token` tells one reading from another."""
+
+    X: Any
+    y: Any
+    token: str
+
+    def __sizeof__(self):
+        return self.X.nbytes + self.y.nbytes  # by which the scheduler knows it is dear to move
+
+
+class _Answer(NamedTuple):
+    """A sum over rows, over how many, of which type; who was busy for how long, on what shards."""
+
+    value: np.ndarray
+    n_rows: int
+    dtype: np.dtype
+    busy: dict
+    tokens: set
+
+
+def _load(pair):
+    like = namespace().empty(0)
+    arrays = (asarray(ShardedArray((shard,))[:], like) for shard in pair)
+    try:
+        return _Loaded(*validation.check_data(*arrays), uuid4().hex)
+    except ValueError as error:
+        raise ValueError(f"in shard {pair[0].path}: {error}") from None
+
+
+def _touch(shard):
+    """Return nothing: a task that waits until a shard is loaded."""
+
+
+def _one_row(X):
+    """A row that stands for those of X where only shapes and precisions are checked."""
+    return np.zeros((1, *X.shape[1:]), X.dtype), np.zeros(1, X.dtype)
+
+
+def _check(shard, objective, theta):
+    objective.check(asarray(theta, shard.X), shard.X, shard.y)
+
+
+def _answer(shard, share, function, theta, width):
+    start = perf_counter()
+    if not isinstance(share, slice):
+        share = asarray(share, shard.X)
+    X, y = take_rows(shard.X, share), take_rows(shard.y, share)
+    theta = None if theta is None else asarray(theta, X)
+    mean = to_host(InMemory(X, y, width).mean(function, theta))
+    n_rows = X.shape[0]
+    thread = f"{distributed.get_worker().address} {threading.get_ident()}"
+    busy = {thread: perf_counter() - start}
+    return _Answer(double(mean) * n_rows, n_rows, mean.dtype, busy, {shard.token})
+
+
+def _add(answers):
+    values, counts, dtypes, seconds, tokens = zip(*answers, strict=True)
+    busy = {}
+    for thread, spent in (pair for each in seconds for pair in each.items()):
+        busy[thread] = busy.get(thread, 0.0) + spent
+    return _Answer(sum(values[1:], values[0]), sum(counts), dtypes[0], busy, set().union(*tokens))
