@@ -16,12 +16,11 @@ import numpy as np
 
 from gdcourse import schedules
 from gdcourse.accounting import training_memory
-from gdcourse.engine.cluster import balanced_workers, data_parallel_step
 from gdcourse.base import validation
 from gdcourse.base.backend import to_host
 from gdcourse.descent import updates
+from gdcourse.engine.cluster import balanced_workers, data_parallel_step
 from gdcourse.lesson.figures import COLOURS
-
 from gdcourse.noise import noise_floor, stability_limit, stationary_covariance
 from gdcourse.sampling import FullBatch, WithReplacement
 

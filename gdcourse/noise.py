@@ -1,12 +1,14 @@
 """The noise of a gradient estimate, measured and predicted."""
 
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from gdcourse.base import validation
 from gdcourse.base.backend import array_namespace, asarray, double, is_array_api_obj, to_host
-from gdcourse.rows import open_problem, own
+from gdcourse.objectives import Objective
+from gdcourse.rows import join, open_problem, own
 from gdcourse.sampling import draw_rows
 
 __all__ = [
@@ -380,7 +382,7 @@ def _find_moments(objective, theta, X, y):
     theta = double(theta)
     bare = objective.without_ridge()
     with np.errstate(over="ignore", invalid="ignore"):
-        sums = to_host(data.mean(partial(_average, bare), theta))
+        sums = to_host(data.mean(Moments(bare), theta))
         norms, gradient = float(sums[0]), sums[1:]
         variance = norms - float(gradient @ gradient)
         if not variance > 1e-8 * norms:  # half of the digits are lost in the difference
@@ -390,13 +392,16 @@ def _find_moments(objective, theta, X, y):
     return variance, gradient + objective.l2 * to_host(theta).reshape(-1)
 
 
-def _average(objective, theta, X, y):
-    """The means of ‖∇L_i‖² and of ∇L_i, in one array."""
-    X, y = double(X), double(y)
-    xp = array_namespace(theta)
-    norms = xp.mean(objective.squared_gradient_norms(theta, X, y))
-    gradient = objective.gradient(theta, X, y)
-    return xp.concat([xp.reshape(norms, (1,)), xp.reshape(gradient, (-1,))])
+class Moments(NamedTuple):
+    """A function to average: ‖∇L_i‖² and ∇L_i in one array, in double precision."""
+
+    objective: Objective
+
+    def __call__(self, theta, X, y):
+        X, y = double(X), double(y)
+        norms = self.objective.squared_gradient_norms(theta, X, y)
+        mean = array_namespace(norms).mean(norms)
+        return join(mean, self.objective.gradient(theta, X, y))
 
 
 def _find_spread(objective, theta, data, gradient):

@@ -205,11 +205,13 @@ class LogisticRegression(_LinearModel):
     l2: float = 0.0
 
     def residual(self, z, y):
-        """σ(z) − y, shape (n,): with s = 1 − 2y it is s·σ(sz), which cancels in neither tail."""
+        """σ(z) − y, shape (n,): with s = 1 − 2y it is s·σ(sz) = s·exp(−log(1 + e⁻ˢᶻ)).
+
+        This cancels in neither tail, and overflows nowhere.
+        """
         xp = array_namespace(z)
         sign = 1 - 2 * y
-        small = xp.exp(-xp.abs(z))  # never overflows
-        return sign * xp.where(sign * z < 0, small, 1.0) / (1 + small)
+        return sign * xp.exp(-xp.logaddexp(xp.zeros_like(z), -sign * z))
 
     def sample_losses(self, z, y):
         """log(1 + eᶻ) − y·z = log(1 + eˢᶻ), shape (n,)."""
@@ -430,8 +432,8 @@ class MLP(_SoftmaxOutput, Objective):
 
     def _activations(self, layers, X):
         """The inputs of every layer, and the scores at the end."""
-        xp = array_namespace(X)
         *hidden, (matrix, bias) = layers
+        xp = array_namespace(matrix)
         activations = [X]
         for weights, biases in hidden:
             activations.append(xp.tanh(activations[-1] @ weights + biases))

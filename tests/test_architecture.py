@@ -1,29 +1,54 @@
 """The ground plan of the package, read from its source."""
 
 import ast
+import inspect
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "gdcourse"
-FILES = sorted(PACKAGE.glob("*.py"))
-TREES = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+import gdcourse as gd
 
-# From the ground up: a file imports only from floors below its own.
-FLOORS = [
-    ["backend"],
-    ["validation"],
-    ["schedules", "history"],
-    ["objectives", "sampling"],
-    ["checkpoints", "sweeps", "shards"],
-    ["descent"],
-    ["noise", "accounting", "measuring", "data", "momentum", "figures", "teaching", "results"],
-    ["explorer", "distributed"],
-    ["__init__"],
-]
-FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+PACKAGE = Path(__file__).parents[1] / "gdcourse"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def module_of(path):
+    """The dotted name of a file in the package: "rows", "engine.sharded"; "" is the package."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+TREES = {module_of(path): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+
+# From the ground up. What the course teaches, in the order in which one reads it, stands on
+# `base`; `engine` and `lesson` stand above it. A file imports only from files before its own.
+STOREYS = {
+    "base": ["backend", "validation", "progress"],
+    "": [
+        "history",
+        "objectives",
+        "schedules",
+        "rows",
+        "sampling",
+        "descent",
+        "noise",
+        "accounting",
+    ],
+    "engine": ["compiled", "checkpoint", "log", "sharded", "workers", "cluster"],
+}
+# The recorded run is the one place of the course's own that runs the engine.
+RUN = "run"
+LESSON = ["source", "data", "figures", "tables", "experiments"]
+CORE = [*STOREYS[""], RUN]
+CORE_LINES = 2650
+
+ORDER = [f"{storey}.{name}".lstrip(".") for storey, names in STOREYS.items() for name in names]
+ORDER += [RUN, *(f"lesson.{name}" for name in LESSON), "explorer"]
+PLACE = {name: place for place, name in enumerate(ORDER)}
+FOLDERS = {"base", "engine", "lesson"}  # the files that say what a folder holds
 
 every_file = pytest.mark.parametrize("name", TREES)
 
@@ -41,20 +66,49 @@ def imports(tree):
 def own_imports(tree):
     """The files of the package that a file imports from, and the names it takes."""
     for module, name in imports(tree):
-        if module == "gdcourse":
-            yield name, ""
-        elif module.startswith("gdcourse."):
-            yield module.removeprefix("gdcourse."), name
+        if module != "gdcourse" and not module.startswith("gdcourse."):
+            continue
+        module = module.removeprefix("gdcourse").lstrip(".")
+        inner = f"{module}.{name}".strip(".")
+        yield (inner, "") if inner in TREES else (module, name)
 
 
-def test_every_file_has_its_floor():
-    assert set(TREES) <= set(FLOOR)
+def test_every_file_has_its_place():
+    assert set(TREES) == {*PLACE, *FOLDERS, ""}
 
 
 @every_file
 def test_imports_go_downwards(name):
     for other, _ in own_imports(TREES[name]):
-        assert FLOOR[other] < FLOOR[name], f"{name} imports from {other}"
+        assert name == "" or PLACE[other] < PLACE[name], f"{name} imports from {other}"
+
+
+@every_file
+def test_only_the_recorded_run_knows_the_engine(name):
+    above = {other for other, _ in own_imports(TREES[name]) if other.startswith(("engine", "less"))}
+    allowed = {"engine.compiled", "engine.checkpoint", "engine.log"} if name == RUN else set()
+    if name in CORE or name.startswith("base"):
+        assert above == allowed
+
+
+def test_what_the_course_teaches_is_short():
+    lines = sum(len((PACKAGE / f"{name}.py").read_text("utf-8").splitlines()) for name in CORE)
+    assert lines <= CORE_LINES
+
+
+def test_six_frames_lead_from_a_call_to_its_arithmetic():
+    """stochastic_gradient_descent, descend, steps, mean, gradient, predict: X @ theta."""
+    frames = []
+
+    class Watched(gd.LeastSquares):
+        def predict(self, theta, X):
+            frames.append([f.function for f in inspect.stack() if str(PACKAGE) in f.filename])
+            return X @ theta
+
+    X, y = np.ones((20, 1)), np.ones(20)
+    gd.stochastic_gradient_descent(X, y, [0.0], objective=Watched(), n_epochs=1)
+    of_a_step = next(each for each in frames if "steps" in each)
+    assert of_a_step == ["gradient", "mean", "steps", "descend", "stochastic_gradient_descent"]
 
 
 @every_file
@@ -89,13 +143,13 @@ def test_cupy_is_known_in_one_file(name):
     }
     identifiers |= {text for pair in imports(TREES[name]) for text in pair}
     known = [text for text in identifiers if isinstance(text, str) and "cupy" in text.lower()]
-    assert bool(known) == (name == "backend")
+    assert bool(known) == (name == "base.backend")
 
 
 @every_file
 def test_matplotlib_is_imported_in_one_file(name):
     known = [module for module, _ in imports(TREES[name]) if module.startswith("matplotlib")]
-    assert bool(known) == (name == "figures")
+    assert bool(known) == (name == "lesson.figures")
 
 
 @every_file

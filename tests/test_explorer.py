@@ -89,7 +89,7 @@ def test_the_heavy_ball_ends_where_the_package_does_and_quotes_its_rate(momentum
     for row, (beta, nesterov) in zip(
         cells(figure), [(0, False), (momentum, False), (momentum, True)], strict=True
     ):
-        steps = gd.momentum_updates(
+        steps = gd.updates(
             *ROUNDED,
             START,
             batches=gd.FullBatch(),

@@ -10,14 +10,14 @@ from gdcourse import schedules
 
 # As the course writes them: names, order, defaults, and what is by keyword only.
 SIGNATURES = {
-    "updates": ("X, y, theta_init, *, objective=LeastSquares(), batches, learning_rate, rng=None"),
+    "updates": (
+        "X, y, theta_init, *, objective=LeastSquares(), batches, learning_rate, momentum=0.0, "
+        "nesterov=False, rng=None"
+    ),
     "descend": (
         "X, y, theta_init, *, objective=LeastSquares(), batches, learning_rate, n_epochs, "
-        "rng=None, tol=None, record_every=None, progress=False, checkpoint=None"
-    ),
-    "momentum_updates": (
-        "X, y, theta_init, *, objective=LeastSquares(), batches, learning_rate, momentum, "
-        "nesterov=False, rng=None"
+        "momentum=0.0, nesterov=False, rng=None, tol=None, record_every=None, progress=False, "
+        "checkpoint=None"
     ),
     "batch_gradient_descent": (
         "X, y, theta_init, learning_rate=0.01, n_epochs=100, tol=1e-6, *, "
@@ -55,6 +55,7 @@ SIGNATURES = {
     "schedules.piecewise": "boundaries, values",
     "schedules.cosine": "learning_rate, n_steps",
     "schedules.warmup": "schedule, n_steps",
+    "evaluate": "objective, theta, X, y",
     "gradient_variance": "objective, theta, X, y",
     "batch_gradient_variance": "variance, batch_size, n_samples=None",
     "noise_scale": "objective, theta, X, y",
@@ -96,7 +97,7 @@ METHODS = {
     gd.LogisticRegression: ("loss", "gradient", "per_sample_gradients", "squared_gradient_norms"),
     gd.SoftmaxRegression: ("loss", "gradient", "per_sample_gradients", "squared_gradient_norms"),
     gd.MLP: ("loss", "gradient", "per_sample_gradients", "squared_gradient_norms"),
-    gd.Objective: ("loss", "gradient", "per_sample_gradients"),
+    gd.Objective: ("loss", "gradient", "per_sample_gradients", "squared_gradient_norms"),
 }
 
 

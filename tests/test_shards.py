@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import tracemalloc
 import warnings
 from itertools import islice
 from pathlib import Path
@@ -442,6 +443,107 @@ def large(tmp_path_factory):
     X = rng.standard_normal((250_000, 100))
     gd.write_shards(directory, X, X @ rng.standard_normal(100), 60_000)
     return directory
+
+
+THERE_TOO = {
+    "evaluate": lambda objective, theta, X, y: gd.evaluate(objective, theta, X, y)[0],
+    "variance": gd.gradient_variance,
+    "noise scale": gd.noise_scale,
+    "estimate": lambda *problem: gd.estimate_noise_scale(
+        *problem, batch_sizes=(2, 30), n_batches=20, rng=0
+    ),
+    "accumulation": lambda objective, theta, X, y: gd.accumulate_gradient(
+        objective, theta, [(X, y)]
+    ),
+    "one batch of an epoch": lambda objective, theta, X, y: next(gd.shuffled_batches(X, y, 5, 1)),
+    "a drawn batch": lambda objective, theta, X, y: next(gd.sampled_batches(X, y, 5, 2, 1)),
+}
+
+
+@pytest.mark.parametrize("task", THERE_TOO)
+@every_objective
+def test_every_measurement_is_the_same_on_disk(tmp_path, small_pieces, objective, task):
+    theta, X, y, X_there, y_there = on_disk(tmp_path, objective)
+    here, there = (THERE_TOO[task](objective, theta, *d) for d in ((X, y), (X_there, y_there)))
+    for ours, theirs in zip(*(a if type(a) is tuple else [a] for a in (here, there)), strict=True):
+        np.testing.assert_allclose(theirs, ours, rtol=1e-10, atol=1e-12)
+    assert not readers()
+
+
+def test_predictions_and_compression_are_the_same_on_disk(tmp_path, small_pieces):
+    theta, X, y, X_there, y_there = on_disk(tmp_path, gd.LeastSquares())
+    here, there = (X, y), (X_there, y_there)
+    for function in (gd.noise_floor, gd.stationary_covariance):
+        np.testing.assert_allclose(function(*there, 0.01), function(*here, 0.01), rtol=1e-10)
+    assert gd.stability_limit(X_there) == pytest.approx(gd.stability_limit(X), rel=1e-10)
+    small = gd.compress(*there)
+    assert small[0].shape == (5, 4)
+    loss = gd.LeastSquares().loss(theta, *small)
+    assert loss == pytest.approx(gd.LeastSquares().loss(theta, X, y), rel=1e-12)
+    batch = next(gd.stratified_batches(X_there, np.round(y), 5, 0))
+    np.testing.assert_array_equal(batch[0], next(gd.stratified_batches(X, np.round(y), 5, 0))[0])
+
+
+@pytest.mark.parametrize("objective", [gd.LeastSquares(), gd.SoftmaxRegression(3), gd.MLP((4, 3))])
+def test_a_formula_for_rows_in_memory_does_not_load_all_in_silence(tmp_path, objective):
+    theta, _, _, X, y = on_disk(tmp_path, objective)
+    for method in (objective.loss, objective.gradient, objective.per_sample_gradients):
+        with pytest.raises(TypeError, match=r"rows of a ShardedArray are on disk: .* gd.evaluate"):
+            method(theta, X, y)
+
+
+@pytest.fixture(scope="module")
+def eight_shards(tmp_path_factory):
+    """160 MB of rows in eight shards."""
+    directory = tmp_path_factory.mktemp("eight")
+    rng = np.random.default_rng(0)
+    for k in range(8):
+        np.save(directory / f"X-{k:05d}-of-00008.npy", rng.standard_normal((100_000, 25)))
+        np.save(directory / f"y-{k:05d}-of-00008.npy", rng.standard_normal(100_000))
+    return gd.open_shards(directory)
+
+
+LEAST_SQUARES = gd.LeastSquares()
+FEW_STEPS = {"batches": gd.FullBatch(), "learning_rate": 0.01}
+OUT_OF_CORE = {
+    "descend": lambda X, y, theta: gd.descend(X, y, theta, n_epochs=1, **FEW_STEPS),
+    "momentum": lambda X, y, theta: gd.descend(
+        X, y, theta, n_epochs=2, momentum=0.9, nesterov=True, **FEW_STEPS
+    ),
+    "updates": lambda X, y, theta: list(islice(gd.updates(X, y, theta, **FEW_STEPS), 2)),
+    "batches": lambda X, y, theta: gd.minibatch_gradient_descent(
+        X, y, theta, 4096, n_epochs=1, rng=0
+    ),
+    "evaluate": lambda X, y, theta: gd.evaluate(LEAST_SQUARES, theta, X, y),
+    "gradient_variance": lambda X, y, theta: gd.gradient_variance(LEAST_SQUARES, theta, X, y),
+    "noise_scale": lambda X, y, theta: gd.noise_scale(LEAST_SQUARES, theta, X, y),
+    "estimate_noise_scale": lambda X, y, theta: gd.estimate_noise_scale(
+        LEAST_SQUARES, theta, X, y, batch_sizes=(10, 100), n_batches=5, rng=0
+    ),
+    "compress": lambda X, y, theta: gd.compress(X, y),
+    "accumulate_gradient": lambda X, y, theta: gd.accumulate_gradient(
+        LEAST_SQUARES, theta, [(X, y), (X, y)]
+    ),
+    "noise_floor": lambda X, y, theta: gd.noise_floor(X, y, 0.001),
+    "stability_limit": lambda X, y, theta: gd.stability_limit(X),
+    "stationary_covariance": lambda X, y, theta: gd.stationary_covariance(X, y, 0.001),
+    "shuffled_batches": lambda X, y, theta: next(gd.shuffled_batches(X, y, 100, 0)),
+    "sampled_batches": lambda X, y, theta: list(gd.sampled_batches(X, y, 100, 3, 0)),
+    "stratified_batches": lambda X, y, theta: next(
+        gd.stratified_batches(X, (y[:] > 0).astype(float), 100, 0)
+    ),
+}
+
+
+@pytest.mark.parametrize("task", OUT_OF_CORE)
+def test_no_function_loads_what_is_larger_than_memory(eight_shards, task):
+    theta = np.zeros(25)
+    tracemalloc.start()
+    OUT_OF_CORE[task](*eight_shards, theta)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 80e6, f"{peak / 1e6:.0f} MB"
+    assert not readers()
 
 
 # What a small buffer costs

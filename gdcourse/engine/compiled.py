@@ -12,11 +12,13 @@ import numpy as np
 from gdcourse import schedules
 from gdcourse.base.backend import array_namespace, asarray, take_rows
 from gdcourse.descent import State, steps
+from gdcourse.noise import Moments
 from gdcourse.objectives import LeastSquares, LogisticRegression, SoftmaxRegression
-from gdcourse.rows import InMemory
+from gdcourse.rows import ONE_PASS, InMemory, LossAndGradient, join
 
 # Rows in a mean batch; above it the definition is as fast, for NumPy has the quicker exponentials.
 MOST_ROWS = {LeastSquares: np.inf, LogisticRegression: np.inf, SoftmaxRegression: 256}
+FEWEST_ROWS = 256  # in one pass; NumPy is as fast for fewer
 FEWEST_STEPS = 16  # in one call; fewer are over before a kernel is loaded
 AHEAD = 16  # rows between the one that is asked of memory and the one in use
 NEAR = 1024  # bytes of it; the processor itself asks for the rest of a long row
@@ -117,18 +119,40 @@ def _corners(size):
         yield same & (place[:, None] > place)
 
 
-def gradient_sums(X, y, theta, objective):
-    """Σ ‖∇L_i‖² and Σ ∇L_i without the ridge term, compiled; None where that is impossible.
-
-    Both are in double precision, whatever the data are in.
-    """
-    if type(objective) not in (LeastSquares, LogisticRegression) or not _is_compilable(X, y, theta):
+def average_moments(function, theta, X, y):
+    """`Moments` of all rows in one pass, in double precision; None where it is not compiled."""
+    objective, theta = function.objective, np.asarray(theta)
+    if objective.l2 or not _is_known(objective, X, y):
         return None
-    theta = theta.astype(np.float64, copy=False)
-    total = np.zeros_like(theta)
+    _, norms, total = _sum(objective, theta, X, y, of_losses=False)
+    return join(norms, total) / len(X)
+
+
+def average_loss_and_gradient(function, theta, X, y):
+    """`LossAndGradient` of all rows in one pass; None where it is not compiled."""
+    objective = function.objective
+    if not _is_known(objective, X, y) or len(X) < FEWEST_ROWS:
+        return None
+    losses, _, total = _sum(objective, theta, X, y, of_losses=True)
+    wide = theta.astype(np.float64, copy=False)
+    loss = losses / len(X) + 0.5 * objective.l2 * (wide @ wide)
+    return join(loss, total / len(X) + objective.l2 * wide).astype(theta.dtype, copy=False)
+
+
+ONE_PASS |= {Moments: average_moments, LossAndGradient: average_loss_and_gradient}
+
+
+def _is_known(objective, X, y):
+    return type(objective) in (LeastSquares, LogisticRegression) and _is_compilable(X, y, X)
+
+
+def _sum(objective, theta, X, y, of_losses):
+    """Σ L_i, Σ ‖∇L_i‖² and Σ ∇L_i without the ridge term, in double precision."""
+    total = np.zeros(theta.shape)
     logistic = isinstance(objective, LogisticRegression)
-    norms = _machine_code(_sums_loop)(np.asarray(X), np.asarray(y), theta, total, logistic)
-    return np.asarray(norms), total
+    arguments = np.asarray(X), np.asarray(y), theta.astype(np.float64, copy=False), total
+    losses, norms = _machine_code(_sums_loop)(*arguments, logistic, of_losses)
+    return losses, norms, total
 
 
 def _is_compilable(X, y, theta):
@@ -155,7 +179,7 @@ def _machine_code(loop):
 
 @cache
 def _teach_compiler():
-    """Let compiled loops call `_residual` and `_fetch`."""
+    """Let compiled loops call `_residual`, `_loss` and `_fetch`."""
     from llvmlite import ir
     from numba import types
     from numba.extending import intrinsic, overload, register_jitable
@@ -179,11 +203,19 @@ def _teach_compiler():
             prefetch(start + byte)
 
     register_jitable(**FAST)(_residual)
+    register_jitable(**FAST)(_loss)
     overload(_fetch)(lambda X, order, i: fetch)
 
 
 def _fetch(X, order, i):
     """Ask memory for the row that is used a little after `order[i]`; only machine code can."""
+
+
+def _loss(z, y, residual, logistic):
+    if logistic:
+        z = z - 2 * y * z
+        return max(z, 0.0) + np.log1p(np.exp(-abs(z)))
+    return 0.5 * residual * residual
 
 
 def _residual(z, y, logistic):
@@ -273,17 +305,19 @@ def _softmax_loop(X, y, theta, order, bounds, rates, l2, _):
     theta[:] = weights.T
 
 
-def _sums_loop(X, y, theta, total, logistic):
+def _sums_loop(X, y, theta, total, logistic, of_losses):
     n_features = X.shape[1]
-    norms = 0.0
+    losses = norms = 0.0
     for row in range(len(X)):
         x = X[row]
         z = squared = 0.0
         for j in range(n_features):
             z += x[j] * theta[j]
             squared += np.float64(x[j]) * x[j]
-        residual = _residual(z, y[row], logistic)
+        residual = _residual(z, np.float64(y[row]), logistic)
         norms += residual * residual * squared
         for j in range(n_features):
             total[j] += residual * x[j]
-    return norms
+        if of_losses:
+            losses += _loss(z, np.float64(y[row]), residual, logistic)
+    return losses, norms

@@ -1,15 +1,15 @@
 """The log of a run under way: its records, and where a record may lie."""
 
 import math
-from functools import partial
 from itertools import islice, pairwise
 from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
 
-from gdcourse.base.backend import array_namespace, to_host
+from gdcourse.base.backend import to_host
 from gdcourse.history import Record
+from gdcourse.rows import LossAndGradient
 from gdcourse.sampling import Epoch
 from gdcourse.schedules import rate_at
 
@@ -70,17 +70,8 @@ class Log:
 
 def evaluate_rows(objective, theta, data):
     """J(θ) and ∇J(θ), flat, on the host."""
-    values = to_host(data.mean(partial(_join, objective), theta))
+    values = to_host(data.mean(LossAndGradient(objective), theta))
     return values[0], values[1:]
-
-
-def _join(objective, theta, X, y):
-    """The loss and the gradient in one array, of length 1 + theta.size."""
-    gradient = objective.gradient(theta, X, y)
-    xp = array_namespace(gradient)
-    loss = objective.loss(theta, X, y)
-    loss = xp.asarray(loss, dtype=gradient.dtype, device=gradient.device)
-    return xp.concat([xp.reshape(loss, (1,)), xp.reshape(gradient, (-1,))])
 
 
 def find_rate(schedule, step):

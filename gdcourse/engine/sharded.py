@@ -122,6 +122,17 @@ class ShardedArray:
             raise ValueError("the rows of a ShardedArray can only be copied into memory")
         return np.asarray(self[:], dtype)
 
+    def _refuse(self, *_):
+        raise TypeError(
+            "the rows of a ShardedArray are on disk: hand it to a function that reads them a piece "
+            "at a time, such as gd.evaluate, or take some with X[start:stop]"
+        )
+
+    # What a formula asks first of an array in memory; NumPy would load all rows for it.
+    __matmul__ = __mul__ = __rmatmul__ = _refuse
+    __array_ufunc__ = None
+    mT = property(_refuse)  # noqa: N815 (the standard's name)
+
     def __getitem__(self, chosen):
         if isinstance(chosen, tuple):
             if len(chosen) != 2 or chosen[1] is not Ellipsis:

@@ -146,7 +146,7 @@ def kept_in_python(learning_rate, momentum, nesterov):
 )
 def test_the_page_rolls_as_the_package_does(page, learning_rate, momentum, nesterov):
     X, y, start = problem()
-    steps = gd.momentum_updates(
+    steps = gd.updates(
         X,
         y,
         start,
