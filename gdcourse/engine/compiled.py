@@ -121,7 +121,7 @@ def _corners(size):
 
 def average_moments(function, theta, X, y):
     """`Moments` of all rows in one pass, in double precision; None where it is not compiled."""
-    objective, theta = function.objective, np.asarray(theta)
+    objective = function.objective
     if objective.l2 or not _is_known(objective, X, y):
         return None
     _, norms, total = _sum(objective, theta, X, y, of_losses=False)

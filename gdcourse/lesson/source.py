@@ -43,9 +43,9 @@ def source_of(function, *, docstring=False):
     Examples
     --------
     >>> import gdcourse as gd
-    >>> gd.source_of(gd.LogisticRegression.predict)
-    def predict(self, theta, X):
-        return X @ theta
+    >>> gd.source_of(gd.LeastSquares.residual)
+    def residual(self, z, y):
+        return z - y
     """
     try:
         text = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
