@@ -18,6 +18,7 @@ from gdcourse.accounting import (
 from gdcourse.base.backend import namespace, to_host
 from gdcourse.descent import updates
 from gdcourse.engine.cluster import allreduce_seconds, balanced_workers, data_parallel_step
+from gdcourse.engine.many import Runs, descend_many
 from gdcourse.engine.sharded import ShardedArray, open_shards, write_shards
 from gdcourse.history import History, Run
 from gdcourse.lesson.source import source_of
@@ -114,6 +115,8 @@ __all__ = [
     "namespace",
     "to_host",
     # engine
+    "descend_many",
+    "Runs",
     "ShardedArray",
     "open_shards",
     "write_shards",

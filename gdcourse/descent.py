@@ -34,6 +34,10 @@ class Rule(NamedTuple):
     momentum: float = 0.0
     nesterov: bool = False
 
+    def rate(self, step):
+        """The learning rate of a step, checked as it is drawn."""
+        return rate_at(self.schedule, step)
+
 
 class State(NamedTuple):
     """Where a descent stands.
@@ -59,7 +63,7 @@ def steps(rule, data, epoch, state):
     for batch, batch_size in zip(epoch, epoch.batch_sizes.tolist(), strict=True):
         at = theta + rule.momentum * velocity if rule.nesterov else theta
         gradient = data.mean(rule.objective.gradient, at, batch)
-        velocity = rule.momentum * velocity - rate_at(rule.schedule, step) * gradient
+        velocity = rule.momentum * velocity - rule.rate(step) * gradient
         theta = theta + velocity
         step, samples_seen = step + 1, samples_seen + batch_size
         yield State(step, samples_seen, theta, velocity)

@@ -143,7 +143,11 @@ class _LinearModel(Objective):
 
 def _multiply(A, v, axes):
     """A @ v for a vector v (one axis) or a matrix (two), and for many of them at once."""
-    return A @ v if axes == 2 else (A @ v[..., None])[..., 0]
+    if axes == 2:
+        return A @ v
+    if A.ndim == 2 and v.ndim > 1:  # many vectors, one matrix
+        return v @ A.mT
+    return (A @ v[..., None])[..., 0]
 
 
 def _check_rows(X, y):

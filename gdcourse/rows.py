@@ -71,7 +71,7 @@ class InMemory:
             Gives an array: the mean over the rows that it is handed.
         theta : array
             Handed on to `function`.
-        batch : slice or (b,) int array
+        batch : slice or (b,) int array, or (runs, b) for many runs
             Indices lie on the device of X.
         width : int, optional
             Values that `function` makes of a row; by default, those of the objective.
@@ -142,10 +142,11 @@ class LossAndGradient(NamedTuple):
 
 
 def join(number, array):
-    """A number and an array in one, of one axis."""
+    """A number and an array in one, flat; or for each of many runs, along their axes."""
     xp = array_namespace(array)
     number = xp.asarray(number, dtype=array.dtype, device=array.device)
-    return xp.concat([xp.reshape(number, (1,)), xp.reshape(array, (-1,))])
+    flat = xp.reshape(array, (*number.shape, -1))
+    return xp.concat([number[..., None], flat], axis=-1)
 
 
 def weighted_mean(function, theta, parts):
@@ -153,8 +154,8 @@ def weighted_mean(function, theta, parts):
     total, n_rows = 0.0, 0
     for X, y in parts:
         mean = function(theta, X, y)
-        total = total + X.shape[0] * double(mean)
-        n_rows += X.shape[0]
+        total = total + X.shape[-2] * double(mean)
+        n_rows += X.shape[-2]
     return array_namespace(total).astype(total / n_rows, mean.dtype, copy=False)
 
 
@@ -163,7 +164,7 @@ def cut_batch(batch, n_rows, size):
     if isinstance(batch, slice):
         start, stop, _ = batch.indices(n_rows)
         return (slice(start + b.start, start + b.stop) for b in cut_blocks(stop - start, size))
-    return (batch[b] for b in cut_blocks(batch.shape[0], size))
+    return (batch[..., b] for b in cut_blocks(batch.shape[-1], size))
 
 
 def count_rows(batch, n_rows):
@@ -171,7 +172,7 @@ def count_rows(batch, n_rows):
     if isinstance(batch, slice):
         start, stop, _ = batch.indices(n_rows)
         return stop - start
-    return batch.shape[0]
+    return batch.shape[-1]
 
 
 def rows_in_cache(X, width):

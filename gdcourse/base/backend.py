@@ -134,15 +134,21 @@ def take_rows(array, batch):
     Parameters
     ----------
     array : (n, ...) array
-    batch : slice or (b,) int array
+    batch : slice or (b,) int array, or (runs, b) for many runs
         Indices lie on the device of `array`.
 
     Returns
     -------
-    (b, ...) array
+    (b, ...) array, or (runs, b, ...)
     """
     if isinstance(batch, slice):
         return array[batch, ...]
+    if isinstance(array, np.ndarray) and not array.flags.c_contiguous:
+        return array[batch]  # `take` would copy all of it first
+    if batch.ndim > 1:
+        xp = array_namespace(array)
+        flat = take_rows(array, xp.reshape(batch, (-1,)))
+        return xp.reshape(flat, (*batch.shape, *array.shape[1:]))
     if hasattr(array, "take"):  # the method is faster than the function of its library
         return array.take(batch, axis=0)
     return array_namespace(array).take(array, batch, axis=0)

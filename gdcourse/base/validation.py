@@ -38,7 +38,7 @@ def check_each(name, values, check):
 
 def check_positive(name, value):
     """`value` as a positive, finite float."""
-    number = _real(name, value)
+    number = check_number(name, value)
     if not (math.isfinite(number) and number > 0):
         raise ValueError(f"{name} must be positive and finite, got {number}")
     return number
@@ -46,13 +46,14 @@ def check_positive(name, value):
 
 def check_non_negative(name, value):
     """`value` as a finite float that is zero or more."""
-    number = _real(name, value)
+    number = check_number(name, value)
     if not (math.isfinite(number) and number >= 0):
         raise ValueError(f"{name} must be zero or more and finite, got {number}")
     return number
 
 
-def _real(name, value):
+def check_number(name, value):
+    """`value` as a float."""
     try:
         return float(None if isinstance(value, bool | np.bool_ | str | bytes) else value)
     except (TypeError, ValueError):

@@ -65,21 +65,46 @@ def compiled(X, y, theta, objective, epoch, rates):
     order = epoch.rows
     if isinstance(order, slice):
         order = np.arange(order.start, order.stop)
-    theta = np.array(theta, order="C")
-    loop = _rows_loop if len(order) == len(epoch) else _batches_loop
+    first = np.zeros(1, dtype=np.int64)
+    thetas = np.array(theta[None], order="C")
+    sweep_runs(X, y, thetas, objective, order[None], first, epoch.bounds, rates[None], first)
+    return thetas[0]
+
+
+def sweep_runs(X, y, thetas, objective, orders, order_of, bounds, rates, rate_of):
+    """Walk many runs, each over its order and with its rates; `thetas` is changed in place.
+
+    Parameters
+    ----------
+    X : (n, d) array
+    y : (n,) array
+    thetas : (runs, *shape) array
+    objective : Objective
+    orders : (k, m) int array
+        Rows in their order of use.
+    order_of : (runs,) int array
+        Which of the orders a run takes.
+    bounds : (steps + 1,) int array
+        Where its batches begin and end, counted from ``bounds[0]``.
+    rates : (r, steps) array
+    rate_of : (runs,) int array
+        Which of the rates a run takes.
+    """
+    loop = _rows_loop if orders.shape[1] == len(bounds) - 1 else _batches_loop
     if isinstance(objective, SoftmaxRegression):
         loop = _softmax_loop
     _machine_code(loop)(
         np.asarray(X),
         np.asarray(y),
-        theta,
-        order,
-        epoch.bounds,
-        rates.astype(theta.dtype, copy=False),
-        theta.dtype.type(objective.l2),
+        thetas,
+        orders,
+        order_of,
+        bounds - bounds[0],
+        rates.astype(thetas.dtype, copy=False),
+        rate_of,
+        thetas.dtype.type(objective.l2),
         isinstance(objective, LogisticRegression),
     )
-    return theta
 
 
 def triangular(X, y, theta, objective, epoch, rates, block=32):
@@ -131,7 +156,7 @@ def average_moments(function, theta, X, y):
 def average_loss_and_gradient(function, theta, X, y):
     """`LossAndGradient` of all rows in one pass; None where it is not compiled."""
     objective = function.objective
-    if not _is_known(objective, X, y) or len(X) < FEWEST_ROWS:
+    if theta.ndim > 1 or not _is_known(objective, X, y) or len(X) < FEWEST_ROWS:
         return None
     losses, _, total = _sum(objective, theta, X, y, of_losses=True)
     wide = theta.astype(np.float64, copy=False)
@@ -226,83 +251,90 @@ def _residual(z, y, logistic):
     return z - y
 
 
-def _rows_loop(X, y, theta, order, bounds, rates, l2, logistic):
+def _rows_loop(X, y, thetas, orders, order_of, bounds, rates, rate_of, l2, logistic):
     zero, one = X.dtype.type(0), X.dtype.type(1)
     n_features = X.shape[1]
-    for k in range(len(order)):
-        _fetch(X, order, k)
-        row = order[k]
-        x = X[row]
-        z = zero
-        for j in range(n_features):
-            z += x[j] * theta[j]
-        step = rates[k] * _residual(z, y[row], logistic)
-        keep = one - rates[k] * l2
-        for j in range(n_features):
-            theta[j] = keep * theta[j] - step * x[j]
-
-
-def _batches_loop(X, y, theta, order, bounds, rates, l2, logistic):
-    zero, one = X.dtype.type(0), X.dtype.type(1)
-    n_features = X.shape[1]
-    gradient = np.zeros(n_features)  # double: single precision stalls at 2**24 equal rows
-    for k in range(len(rates)):
-        first, last = bounds[k] - bounds[0], bounds[k + 1] - bounds[0]
-        for i in range(first, last):
-            _fetch(X, order, i)
-            row = order[i]
+    for run in range(len(thetas)):
+        theta, order, alpha = thetas[run], orders[order_of[run]], rates[rate_of[run]]
+        for k in range(len(order)):
+            _fetch(X, order, k)
+            row = order[k]
             x = X[row]
             z = zero
             for j in range(n_features):
                 z += x[j] * theta[j]
-            residual = _residual(z, y[row], logistic)
+            step = alpha[k] * _residual(z, y[row], logistic)
+            keep = one - alpha[k] * l2
             for j in range(n_features):
-                gradient[j] += residual * x[j]
-        scale = rates[k] / (last - first)
-        keep = one - rates[k] * l2
-        for j in range(n_features):
-            theta[j] = keep * theta[j] - scale * gradient[j]
-            gradient[j] = 0
+                theta[j] = keep * theta[j] - step * x[j]
 
 
-def _softmax_loop(X, y, theta, order, bounds, rates, l2, _):
+def _batches_loop(X, y, thetas, orders, order_of, bounds, rates, rate_of, l2, logistic):
     zero, one = X.dtype.type(0), X.dtype.type(1)
-    n_features, n_classes = theta.shape
-    weights = theta.T.copy()  # class by class: the inner loops then run along a row of X
+    n_features = X.shape[1]
+    gradient = np.zeros(n_features)  # double: single precision stalls at 2**24 equal rows
+    for run in range(len(thetas)):
+        theta, order, alpha = thetas[run], orders[order_of[run]], rates[rate_of[run]]
+        for k in range(len(alpha)):
+            first, last = bounds[k], bounds[k + 1]
+            for i in range(first, last):
+                _fetch(X, order, i)
+                row = order[i]
+                x = X[row]
+                z = zero
+                for j in range(n_features):
+                    z += x[j] * theta[j]
+                residual = _residual(z, y[row], logistic)
+                for j in range(n_features):
+                    gradient[j] += residual * x[j]
+            scale = alpha[k] / (last - first)
+            keep = one - alpha[k] * l2
+            for j in range(n_features):
+                theta[j] = keep * theta[j] - scale * gradient[j]
+                gradient[j] = 0
+
+
+def _softmax_loop(X, y, thetas, orders, order_of, bounds, rates, rate_of, l2, _):
+    zero, one = X.dtype.type(0), X.dtype.type(1)
+    _, n_features, n_classes = thetas.shape
+    weights = np.empty((n_classes, n_features), X.dtype)  # by class: along a row of X
     gradient = np.zeros_like(weights)
     z = np.empty(n_classes, X.dtype)
-    for k in range(len(rates)):
-        first, last = bounds[k] - bounds[0], bounds[k + 1] - bounds[0]
-        scale = rates[k] / X.dtype.type(last - first)
-        keep = one - rates[k] * l2
-        for i in range(first, last):
-            _fetch(X, order, i)
-            row = order[i]
-            x = X[row]
-            for c in range(n_classes):
-                score = zero
-                for j in range(n_features):
-                    score += x[j] * weights[c, j]
-                z[c] = score
-            highest = z.max()
-            total = zero
-            for c in range(n_classes):
-                z[c] = np.exp(z[c] - highest)
-                total += z[c]
-            for c in range(n_classes):
-                z[c] = z[c] * scale / total - (scale if c == y[row] else zero)
-                if last - first == 1:
+    for run in range(len(thetas)):
+        theta, order, alpha = thetas[run], orders[order_of[run]], rates[rate_of[run]]
+        weights[:] = theta.T
+        for k in range(len(alpha)):
+            first, last = bounds[k], bounds[k + 1]
+            scale = alpha[k] / X.dtype.type(last - first)
+            keep = one - alpha[k] * l2
+            for i in range(first, last):
+                _fetch(X, order, i)
+                row = order[i]
+                x = X[row]
+                for c in range(n_classes):
+                    score = zero
                     for j in range(n_features):
-                        weights[c, j] = keep * weights[c, j] - z[c] * x[j]
-                else:
+                        score += x[j] * weights[c, j]
+                    z[c] = score
+                highest = z.max()
+                total = zero
+                for c in range(n_classes):
+                    z[c] = np.exp(z[c] - highest)
+                    total += z[c]
+                for c in range(n_classes):
+                    z[c] = z[c] * scale / total - (scale if c == y[row] else zero)
+                    if last - first == 1:
+                        for j in range(n_features):
+                            weights[c, j] = keep * weights[c, j] - z[c] * x[j]
+                    else:
+                        for j in range(n_features):
+                            gradient[c, j] += z[c] * x[j]
+            if last - first > 1:
+                for c in range(n_classes):
                     for j in range(n_features):
-                        gradient[c, j] += z[c] * x[j]
-        if last - first > 1:
-            for c in range(n_classes):
-                for j in range(n_features):
-                    weights[c, j] = keep * weights[c, j] - gradient[c, j]
-                    gradient[c, j] = 0
-    theta[:] = weights.T
+                        weights[c, j] = keep * weights[c, j] - gradient[c, j]
+                        gradient[c, j] = 0
+        theta[:] = weights.T
 
 
 def _sums_loop(X, y, theta, total, logistic, of_losses):

@@ -1,0 +1,534 @@
+"""Many descents at once: a rate and a seed each, walked together and recorded together.
+
+An experiment asks for the same descent at many learning rates and from many seeds. Runs whose
+objective takes many runs at once share their steps: compiled where `compiled` knows the model,
+and otherwise through `descent.steps` itself, with a θ of all runs, a batch of row numbers for each
+and a rate for each. Any other objective, and rows that are not in memory, make one run at a time.
+"""
+
+import math
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise, product
+from typing import Any
+
+import numpy as np
+
+from gdcourse import schedules
+from gdcourse.base import validation
+from gdcourse.base.backend import array_namespace, asarray, cut_blocks, take_rows, to_host
+from gdcourse.base.progress import show_progress
+from gdcourse.descent import Rule, State, draw_epochs, open_descent, steps
+from gdcourse.engine import compiled
+from gdcourse.engine.log import cut_epochs
+from gdcourse.objectives import MLP, LeastSquares, LogisticRegression, SoftmaxRegression
+from gdcourse.rows import InMemory, LossAndGradient, open_problem
+from gdcourse.sampling import Epoch
+
+__all__ = ["Histories", "Runs", "descend_many"]
+
+TAKE_MANY_RUNS = (LeastSquares, LogisticRegression, SoftmaxRegression, MLP)
+ROWS_DRAWN = 2**22  # row numbers of all seeds that are in memory at once
+VALUES = 2**18  # of gathered rows at once, on the host; a device takes 64 times as many
+VALUES_COPIED = 2**22  # of X, where it does not lie row by row
+ROWS_A_THREAD = 2**16  # rows that a part of the runs has to walk for a thread to be worth while
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Many descents at their record points, as NumPy arrays on the host.
+
+    Attributes
+    ----------
+    step, epoch, samples_seen : (records,) array
+    loss, gradient_norm : (n_rates, n_seeds, records) array
+        NaN after a run has ended.
+    diverged : (n_rates, n_seeds) bool array
+    """
+
+    step: np.ndarray
+    epoch: np.ndarray
+    samples_seen: np.ndarray
+    loss: np.ndarray
+    gradient_norm: np.ndarray
+    diverged: np.ndarray
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What `descend_many` leaves behind; ``theta, history = runs`` takes it apart.
+
+    An axis that was given as one value, one rate or one seed, is left out.
+
+    Attributes
+    ----------
+    theta : (n_rates, n_seeds, ...) array
+        The parameters at the end of each run, on the device and in the library they came in.
+    history : Histories
+    thetas : (n_rates, n_seeds, records, ...) NumPy array, or None
+        The parameters at every record, where `keep_theta` asked for them.
+    """
+
+    theta: Any
+    history: Histories
+    thetas: np.ndarray | None = None
+    seed_axis: int | None = None
+
+    def __iter__(self):
+        return iter((self.theta, self.history))
+
+    def steps_to(self, loss):
+        """The first recorded step of each run whose loss is at `loss` or below, or infinity.
+
+        Parameters
+        ----------
+        loss : float
+
+        Returns
+        -------
+        (n_rates, n_seeds) array
+        """
+        reached = self.history.loss <= loss
+        steps = self.history.step[np.argmax(reached, axis=-1)]
+        return np.where(reached.any(axis=-1), steps, math.inf)
+
+    def mean(self, values="loss"):
+        """The mean over seeds of a column of the history, or of one value or more a run.
+
+        Parameters
+        ----------
+        values : str or (n_rates, n_seeds, ...) array
+        """
+        return np.mean(self._find(values), axis=self.seed_axis)
+
+    def standard_error(self, values="loss"):
+        """The standard error of `mean`, from the spread over seeds."""
+        values = self._find(values)
+        return np.std(values, axis=self.seed_axis, ddof=1) / values.shape[self.seed_axis] ** 0.5
+
+    def _find(self, values):
+        if self.seed_axis is None:
+            raise ValueError("these runs have one seed: give rng a sequence of seeds")
+        return getattr(self.history, values) if isinstance(values, str) else np.asarray(values)
+
+
+def descend_many(
+    X,
+    y,
+    theta_init,
+    *,
+    objective=LeastSquares(),
+    batches,
+    learning_rate,
+    n_epochs,
+    rng,
+    momentum=0.0,
+    nesterov=False,
+    record_every=None,
+    target=None,
+    evaluate_on=None,
+    keep_theta=False,
+    progress=False,
+):
+    """Run `descend` for every learning rate and every seed, all at once.
+
+    Each run is the one that `descend` makes with that rate and that seed, to rounding.
+
+    Parameters
+    ----------
+    X : (n, d) array, or the ShardedArray of `open_shards`
+    y : (n,) array, or ShardedArray
+    theta_init : array
+        Shaped as the objective asks: (d,) for the linear models. One for all runs, or with
+        another axis in front one for each seed.
+    objective : Objective
+    batches : Sampler
+        It has to cut the epochs of all seeds alike, as those of the package do.
+    learning_rate : float or Schedule, or a sequence of them
+        A sequence makes the first axis of the runs.
+    n_epochs : int
+        Passes of `batches` over the data.
+    rng : sequence of seeds, or one seed
+        A sequence makes the second axis of the runs; an int is one seed.
+    momentum : float
+        β of `updates`, zero or more and less than 1.
+    nesterov : bool
+    record_every : int, optional
+        Steps between records; by default, one record an epoch. The start and the end are
+        always recorded.
+    target : float, optional
+        A run ends at the first record where its loss is at or below it, and costs nothing more.
+    evaluate_on : pair (X, y), optional
+        What the loss and the gradient are recorded on, such as validation data; by default,
+        the data of the descent.
+    keep_theta : bool
+        Whether to keep the parameters at every record.
+    progress : bool
+        Whether to show a progress bar; needs tqdm.
+
+    Returns
+    -------
+    Runs
+        ``.theta``, ``.history``, ``.steps_to(loss)``, ``.mean()`` and ``.standard_error()``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `descend`; also for an empty sequence, and for a sampler whose epochs differ in length.
+
+    Examples
+    --------
+    >>> from gdcourse import Shuffled
+    >>> X, y = [[1.0], [2.0], [3.0]], [2.0, 4.0, 6.0]
+    >>> runs = descend_many(
+    ...     X, y, [0.0], batches=Shuffled(1), learning_rate=[0.01, 0.1], n_epochs=20, rng=range(4)
+    ... )
+    >>> runs.theta.shape, runs.history.loss.shape
+    ((2, 4, 1), (2, 4, 21))
+    >>> runs.mean(runs.steps_to(0.01)).tolist()
+    [39.0, 4.5]
+    """
+    rates, of_rates = _list(learning_rate, "learning_rate")
+    seeds, of_seeds = _list(rng, "rng")
+    shared, starts = _split_starts(theta_init, objective, len(seeds) if of_seeds else None)
+    rule, data, state = open_descent(X, y, shared, objective, batches, rates[0], momentum, nesterov)
+    if starts is not None:
+        starts, *_ = validation.check_problem(starts, data.X[:1, ...], data.y[:1])
+    rules = [rule._replace(schedule=_check_schedule(rate)) for rate in rates]
+    looked = data
+    if evaluate_on is not None:
+        looked = open_problem(rule.objective, state.theta, *evaluate_on)[2]
+    n_epochs = validation.check_count("n_epochs", n_epochs, minimum=0)
+    if record_every is not None:
+        record_every = validation.check_count("record_every", record_every)
+    target = -math.inf if target is None else validation.check_number("target", target)
+
+    if type(data) is InMemory and isinstance(data.X, np.ndarray) and data.X.size <= VALUES_COPIED:
+        data.X = np.ascontiguousarray(data.X)  # compiled loops read along rows
+    together = type(rule.objective) in TAKE_MANY_RUNS and type(data) is type(looked) is InMemory
+    seeds_at_once = max(1, ROWS_DRAWN // len(data)) if together else 1
+    rates_at_once = len(rules) if together else 1
+    results = {}
+    with show_progress(progress)(total=n_epochs * len(data) * len(rules) * len(seeds)) as bar:
+        for some in product(_chunk(rules, rates_at_once), _chunk(seeds, seeds_at_once)):
+            group = _Group(*some, starts, state.theta, data, looked, together, target, keep_theta)
+            epochs = group.draw(batches, seeds)
+            with np.errstate(over="ignore", invalid="ignore"):
+                group.walk(cut_epochs(epochs, n_epochs, record_every), record_every, bar)
+            results |= group.results
+    return _gather(results, len(rules), len(seeds), of_rates, of_seeds, len(data), state.theta)
+
+
+class _Group:
+    """Runs that are walked together: some rates times some seeds.
+
+    The runs under way are the first axis of `thetas`; `runs` has the numbers of their rates and
+    seeds, (runs, 2). A run that has ended moves to `results`.
+    """
+
+    def __init__(self, rules, seeds, starts, shared, data, looked, together, target, keep_theta):
+        self.rules = dict(rules)
+        self.data, self.looked, self.together = data, looked, together
+        self.target, self.keep_theta = target, keep_theta
+        self.objective = next(iter(self.rules.values())).objective
+        self.runs = np.array([(i, k) for i, _ in rules for k, _ in seeds])
+        xp = array_namespace(shared)
+        each = [shared if starts is None else starts[k, ...] for _, k in self.runs.tolist()]
+        self.thetas = xp.stack(each)
+        self.velocities = xp.zeros_like(self.thetas)
+        self.step = self.samples_seen = 0
+        self.records = []
+        self.columns = {tuple(run): [] for run in self.runs.tolist()}
+        self.results = {}
+
+    def draw(self, batches, seeds):
+        """The epochs of the seeds that still have a run, together."""
+        numbers = np.unique(self.runs[:, 1])
+        draws = {
+            k: draw_epochs(batches, len(self.data), np.random.default_rng(seeds[k]))
+            for k in numbers.tolist()
+        }
+        while True:
+            living = np.unique(self.runs[:, 1]).tolist()
+            yield _Epochs.of(living, [next(draws[k]) for k in living])
+
+    def walk(self, parts, record_every, bar):
+        """Walk and record until the parts or the runs are at their end."""
+        self.record()
+        for part in parts:
+            before = self.samples_seen
+            self.advance(part.epoch)
+            if bar is not None:
+                bar.update((self.samples_seen - before) * len(self.runs))
+            at_record = record_every is None or self.step % record_every == 0
+            if at_record and self.step != self.records[-1][0]:
+                self.record()
+            if not len(self.runs):
+                return
+        if self.step != self.records[-1][0]:
+            self.record()
+        self.end(np.ones(len(self.runs), dtype=bool))
+
+    def record(self):
+        """Measure all runs; those that have diverged or reached the target end here."""
+        losses, norms = self.measure()
+        self.records.append((self.step, self.samples_seen))
+        kept = to_host(self.thetas) if self.keep_theta else [None] * len(losses)
+        for run, *column in zip(self.runs.tolist(), losses, norms, kept, strict=True):
+            self.columns[tuple(run)].append(column)
+        self.end(~np.isfinite(losses) | (losses <= self.target))
+
+    def end(self, ended):
+        """Move the runs marked by `ended` to the results."""
+        if not ended.any():
+            return
+        for i in np.flatnonzero(ended):
+            run = tuple(self.runs[i].tolist())
+            self.results[run] = self.thetas[int(i), ...], self.records, self.columns[run]
+        going = asarray(np.flatnonzero(~ended), like=self.thetas)
+        self.runs = self.runs[~ended]
+        self.thetas = take_rows(self.thetas, going)
+        self.velocities = take_rows(self.velocities, going)
+
+    def measure(self):
+        """Losses and norms of gradients, (runs,) each, on the host."""
+        function = LossAndGradient(self.objective)
+        if not self.together:
+            values = to_host(self.looked.mean(function, self.thetas[0, ...]))[None]
+            return values[:, 0], np.linalg.norm(values[:, 1:], axis=1)
+        losses, norms = [], []
+        for some in self.chunks(1):
+            rows = _Shared(self.looked, some.stop - some.start, self.objective.width)
+            values = to_host(rows.mean(function, self.thetas[some, ...]))
+            losses.append(values[:, 0])
+            norms.append(np.linalg.norm(values[:, 1:], axis=1))
+        return np.concatenate(losses), np.concatenate(norms)
+
+    def chunks(self, batch_size):
+        """Slices of the runs whose batches are in memory at once."""
+        values = VALUES if isinstance(self.thetas, np.ndarray) else 64 * VALUES
+        row = max(self.data.X.shape[1], self.objective.width)
+        return cut_blocks(len(self.runs), max(1, values // (row * batch_size)))
+
+    def advance(self, epoch):
+        """Make the steps of a part of an epoch."""
+        first, stop = self.step, self.step + len(epoch)
+        order_of = np.searchsorted(epoch.seeds, self.runs[:, 1])
+        numbers, rate_of = np.unique(self.runs[:, 0], return_inverse=True)
+        if not self.together:
+            self.advance_one(epoch.take(0), self.rules[int(numbers[0])])
+        else:
+            rates = [schedules.rates(self.rules[i].schedule, first, stop) for i in numbers.tolist()]
+            rates = np.array(rates).reshape(len(numbers), -1)
+            rule = next(iter(self.rules.values()))
+            arrays = self.data.X, self.data.y, self.thetas[0, ...], self.objective, epoch
+            if not rule.momentum and compiled.choose_sweep(*arrays) is compiled.compiled:
+                self.sweep(epoch, order_of, rates, rate_of)
+            else:
+                self.take_steps(rule, epoch, order_of, rates, rate_of)
+        self.step = stop
+        self.samples_seen += int(epoch.bounds[-1] - epoch.bounds[0])
+
+    def advance_one(self, epoch, rule):
+        """The steps of a single run, as `descend` makes them."""
+        state = State(self.step, self.samples_seen, self.thetas[0, ...], self.velocities[0, ...])
+        for owner, part in self.data.parts(epoch):
+            run = compiled.choose(rule, owner, state.theta, part)
+            for state in run(rule, owner, part, state):  # noqa: B007, B020
+                pass
+        self.thetas = state.theta[None, ...]
+        if rule.momentum:
+            self.velocities = state.velocity[None, ...]
+
+    def sweep(self, epoch, order_of, rates, rate_of):
+        """The steps in machine code, the runs shared among threads."""
+        self.thetas = np.array(self.thetas, order="C")
+        orders = epoch.used
+        n_threads = min(os.cpu_count() or 1, 1 + orders.shape[1] * len(self.runs) // ROWS_A_THREAD)
+        cuts = np.linspace(0, len(self.runs), n_threads + 1, dtype=int)
+        some = [slice(*pair) for pair in pairwise(cuts)]
+
+        def walk(part):
+            compiled.sweep_runs(
+                self.data.X,
+                self.data.y,
+                self.thetas[part],
+                self.objective,
+                orders,
+                order_of[part],
+                epoch.bounds,
+                rates,
+                rate_of[part],
+            )
+
+        if n_threads == 1:
+            walk(some[0])
+            return
+        with ThreadPoolExecutor(n_threads) as threads:
+            list(threads.map(walk, some))
+
+    def take_steps(self, rule, epoch, order_of, rates, rate_of):
+        """The steps of `descent.steps`, with a batch and a rate for each run."""
+        xp = array_namespace(self.thetas)
+        widest = int(epoch.batch_sizes.max()) if len(epoch) else 1
+        thetas, velocities = [], []
+        for some in self.chunks(widest):
+            n_runs = some.stop - some.start
+            rows = _Shared(self.data, n_runs, self.objective.width)
+            orders = None
+            if epoch.orders is not None:
+                orders = asarray(epoch.used[order_of[some]], like=self.data.X)
+            dtype = str(self.thetas.dtype).split(".")[-1]
+            alphas = asarray(rates[rate_of[some]], like=self.thetas, dtype=dtype)
+            alphas = xp.reshape(alphas, (*alphas.shape, *[1] * (self.thetas.ndim - 1)))
+            each = _RatesOfRuns(rule.objective, (self.step, alphas), rule.momentum, rule.nesterov)
+            state = State(self.step, 0, self.thetas[some, ...], self.velocities[some, ...])
+            for state in steps(each, rows, _Batches(orders, epoch.bounds), state):  # noqa: B007, B020
+                pass
+            thetas.append(state.theta)
+            velocities.append(state.velocity)
+        self.thetas, self.velocities = xp.concat(thetas), xp.concat(velocities)
+
+
+class _RatesOfRuns(Rule):
+    """A rule with a rate for each run: the schedule is a first step and their table."""
+
+    def rate(self, step):
+        first, rates = self.schedule
+        return rates[:, step - first, ...]
+
+
+class _Shared(InMemory):
+    """Rows for many runs at once, in blocks that hold what all runs make of a row."""
+
+    def __init__(self, data, n_runs, width):
+        self.X, self.y = data.X, data.y
+        values = VALUES if isinstance(self.X, np.ndarray) else 64 * VALUES
+        self.block = max(1, values // (n_runs * max(self.X.shape[1], width)))
+
+
+@dataclass(frozen=True)
+class _Epochs:
+    """An epoch of several seeds, cut alike; `orders` is (seeds, m), or None for rows in order."""
+
+    seeds: np.ndarray
+    orders: np.ndarray | None
+    bounds: np.ndarray
+
+    @classmethod
+    def of(cls, seeds, epochs):
+        bounds = epochs[0].bounds
+        for seed, epoch in zip(seeds, epochs, strict=True):
+            if not np.array_equal(epoch.bounds, bounds):
+                raise ValueError(
+                    "batches must cut the epochs of all seeds alike, but seed number "
+                    f"{seed} has bounds {epoch.bounds} and number {seeds[0]} has {bounds}"
+                )
+        as_they_lie = epochs[0].order is None
+        orders = None if as_they_lie else np.array([epoch.order for epoch in epochs])
+        return cls(np.array(seeds), orders, bounds)
+
+    def __len__(self):
+        return len(self.bounds) - 1
+
+    def __getitem__(self, steps):
+        start, stop, _ = steps.indices(len(self))
+        return _Epochs(self.seeds, self.orders, self.bounds[start : max(start, stop) + 1])
+
+    @property
+    def batch_sizes(self):
+        return np.diff(self.bounds)
+
+    @property
+    def used(self):
+        """The rows of this part in their order of use, (seeds, m)."""
+        if self.orders is None:
+            return np.arange(self.bounds[0], self.bounds[-1])[None].repeat(len(self.seeds), axis=0)
+        return np.ascontiguousarray(self.orders[:, self.bounds[0] : self.bounds[-1]])
+
+    def take(self, number):
+        """The epoch of one of the seeds."""
+        return Epoch(None if self.orders is None else self.orders[number], self.bounds)
+
+
+class _Batches:
+    """Batches of many runs: row numbers (runs, b), or a slice that all runs share."""
+
+    def __init__(self, orders, bounds):
+        self.orders, self.bounds = orders, bounds
+        self.batch_sizes = np.diff(bounds)
+
+    def __iter__(self):
+        for start, stop in pairwise(self.bounds.tolist()):
+            if self.orders is None:
+                yield slice(start, stop)
+            else:
+                first = int(self.bounds[0])
+                yield self.orders[:, start - first : stop - first]
+
+
+def _list(value, name):
+    """The values of an axis, and whether it is one: a single value makes none."""
+    if not (isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)):
+        return [value], False
+    values = list(value)
+    if not values:
+        raise ValueError(f"{name} must be one value or a sequence of them, got an empty one")
+    return values, True
+
+
+def _split_starts(theta_init, objective, n_seeds):
+    """The start of all runs, or an example of it and the starts of each seed."""
+    n_axes = 2 if isinstance(objective, SoftmaxRegression) else 1
+    shape = theta_init.shape if hasattr(theta_init, "shape") else np.shape(theta_init)
+    if n_seeds is None or len(shape) <= n_axes:
+        return theta_init, None
+    if shape[0] != n_seeds:
+        raise ValueError(
+            f"theta_init must be one start, or one for each of the {n_seeds} seeds, "
+            f"got shape {tuple(shape)}"
+        )
+    return theta_init[0], theta_init
+
+
+def _check_schedule(learning_rate):
+    schedule = schedules.as_schedule(learning_rate)
+    schedules.rate_at(schedule, 0)
+    return schedule
+
+
+def _chunk(values, size):
+    """Lists of at most `size` pairs of a number and a value."""
+    numbered = list(enumerate(values))
+    return [numbered[part] for part in cut_blocks(len(numbered), size)]
+
+
+def _gather(results, n_rates, n_seeds, of_rates, of_seeds, n_rows, like):
+    """The runs of all groups as arrays with the axes that were asked for."""
+    runs = [results[i, k] for i in range(n_rates) for k in range(n_seeds)]
+    records = max((records for _, records, _ in runs), key=len)
+    axes = ((n_rates,) if of_rates else ()) + ((n_seeds,) if of_seeds else ())
+
+    def column(number, shape=()):
+        filled = np.full((len(runs), len(records), *shape), np.nan)
+        for row, (_, _, measured) in zip(filled, runs, strict=True):
+            row[: len(measured)] = [values[number] for values in measured]
+        return filled.reshape(*axes, len(records), *shape)
+
+    xp = array_namespace(like)
+    thetas = xp.stack([theta for theta, _, _ in runs])
+    step, samples_seen = np.array(records).T
+    last = np.array([measured[-1][0] for _, _, measured in runs])
+    history = Histories(
+        step,
+        samples_seen / n_rows,
+        samples_seen,
+        column(0),
+        column(1),
+        ~np.isfinite(last).reshape(axes),
+    )
+    kept = None if runs[0][2][0][2] is None else column(2, like.shape)
+    seed_axis = len(axes) - 1 if of_seeds else None
+    return Runs(xp.reshape(thetas, (*axes, *like.shape)), history, kept, seed_axis)
