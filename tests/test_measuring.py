@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from problems import problem
+from problems import OBJECTIVES, problem
 
 import gdcourse as gd
 from gdcourse.lesson import experiments as measuring
@@ -90,3 +90,99 @@ def test_a_search_without_an_end_or_a_start_is_an_error():
         measuring.tune(abs, -1.0)
     with pytest.raises(ValueError, match="repeats must be at least 1"):
         measuring.seconds_per_step([[1.0]], [1.0], [0.0], batches=gd.FullBatch(), repeats=0)
+
+
+def test_a_hyperbola_is_found_through_its_noise():
+    """Its parameters lie within four of their standard errors, and the errors shrink as 1/√m."""
+    rng = np.random.default_rng(0)
+    b = np.tile(2.0 ** np.arange(9), 4)
+    deviations, widths = [], []
+    for _ in range(60):
+        steps = 30 * (1 + 20 / b) * (1 + 0.05 * rng.standard_normal(len(b)))
+        fit = measuring.fit_hyperbola(b, steps)
+        deviations.append((fit.parameters - [30, 20]) / fit.errors)
+        widths.append(fit.misfit)
+    assert np.abs(deviations).max() < 4.5
+    assert np.std(deviations, axis=0) == pytest.approx(1, abs=0.3)
+    assert np.mean(widths) == pytest.approx(0.05, rel=0.1)
+
+
+def test_a_power_is_found_through_its_noise():
+    rng = np.random.default_rng(1)
+    x = np.geomspace(1e-3, 10, 12)
+    deviations = []
+    for _ in range(60):
+        y = 5 * x**1.5 * np.exp(0.1 * rng.standard_normal(len(x)))
+        fit = measuring.fit_power(x, y)
+        deviations.append((fit.parameters[0] - 1.5) / fit.errors[0])
+    assert np.std(deviations) == pytest.approx(1, abs=0.3)
+
+
+@pytest.mark.parametrize("fit", [measuring.fit_hyperbola, measuring.fit_power])
+def test_a_fit_needs_a_point_more_than_parameters(fit):
+    with pytest.raises(ValueError, match="needs 3 points or more, got 2"):
+        fit([1, 2], [3, 2])
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES[:6], ids=repr)
+def test_the_largest_curvature_is_that_of_the_hessian(xp, objective):
+    theta, X, y = problem(objective, 40)
+    p = theta.size
+    columns = []
+    for unit in np.eye(p).reshape(p, *theta.shape):
+        ahead, behind = (objective.gradient(theta + s * 1e-5 * unit, X, y) for s in (1, -1))
+        columns.append((ahead - behind).reshape(-1) / 2e-5)
+    largest = np.linalg.eigvalsh(np.array(columns))[-1]
+    there = [xp.asarray(array) for array in (theta, X, y)]
+    found = measuring.largest_curvature(objective, *there, n_iterations=500)
+    assert found == pytest.approx(largest, rel=1e-5)
+
+
+def test_a_rate_above_two_over_the_curvature_diverges():
+    theta, X, y = problem(gd.LeastSquares(), 40)
+    limit = 2 / measuring.largest_curvature(gd.LeastSquares(), theta, X, y, n_iterations=300)
+    ends = [
+        gd.batch_gradient_descent(X, y, theta, rate * limit, 3000).history.loss[-1]
+        for rate in (0.99, 1.01)
+    ]
+    assert ends[0] < gd.LeastSquares().loss(theta, X, y) < ends[1]
+
+
+def test_accuracy_counts_the_highest_scores():
+    objective = gd.SoftmaxRegression(3)
+    theta, X, y = problem(objective, 50)
+    expected = 100 * np.mean(np.argmax(X @ theta, axis=1) == y)
+    assert measuring.accuracy(objective, theta, X, y) == expected
+    many = measuring.accuracy(objective, np.stack([theta, 0 * theta]), X, y)
+    np.testing.assert_allclose(many, [expected, 100 * np.mean(y == 0)])
+
+
+def test_pairs_leave_out_the_luck_that_they_share():
+    rng = np.random.default_rng(2)
+    luck, first, second = rng.standard_normal((3, 400)) * [[10], [1], [1]]
+    difference, error = measuring.compare_paired(luck + first + 1, luck + second)
+    assert error == pytest.approx(2**0.5 / 20, rel=0.15)
+    assert abs(difference - 1) < 4 * error
+    with pytest.raises(ValueError, match="pairs must be two or more"):
+        measuring.compare_paired([1], [2])
+
+
+def test_steps_to_a_target_are_reported_on_seeds_that_did_not_choose():
+    theta, X, y = problem(gd.LeastSquares(), 200)
+    lowest = gd.LeastSquares().loss(np.linalg.lstsq(X, y)[0], X, y)
+    arguments = {"batches": gd.Shuffled(8), "target": 1.1 * lowest, "guess": 0.05, "n_epochs": 20}
+    arguments |= {"search_seeds": range(4), "report_seeds": range(4, 12), "record_every": 1}
+    found = measuring.steps_to_target(X, y, theta, **arguments)
+    tried = list(found.scores)
+    assert tried[0] < found.learning_rate < tried[-1]
+    assert found.scores[found.learning_rate] == min(found.scores.values())
+    run = {"batches": gd.Shuffled(8), "learning_rate": found.learning_rate, "n_epochs": 20}
+    for seed, steps in zip(range(4, 12), found.steps, strict=True):
+        _, history = gd.descend(X, y, theta, rng=seed, record_every=1, **run)
+        assert steps == history.step[history.loss <= 1.1 * lowest][0]
+    assert found.mean == found.steps.mean()
+    assert found.standard_error == pytest.approx(found.steps.std(ddof=1) / 8**0.5)
+    with pytest.raises(ValueError, match="must differ from search_seeds"):
+        measuring.steps_to_target(X, y, theta, **(arguments | {"report_seeds": [3, 9]}))
+    with pytest.raises(ValueError, match="finite score"):
+        measuring.steps_to_target(X, y, theta, **(arguments | {"target": 0.0}))

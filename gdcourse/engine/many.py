@@ -183,12 +183,12 @@ def descend_many(
     >>> from gdcourse import Shuffled
     >>> X, y = [[1.0], [2.0], [3.0]], [2.0, 4.0, 6.0]
     >>> runs = descend_many(
-    ...     X, y, [0.0], batches=Shuffled(1), learning_rate=[0.01, 0.1], n_epochs=20, rng=range(4)
+    ...     X, y, [0.0], batches=Shuffled(1), learning_rate=[0.02, 0.1], n_epochs=20, rng=range(4)
     ... )
     >>> runs.theta.shape, runs.history.loss.shape
     ((2, 4, 1), (2, 4, 21))
     >>> runs.mean(runs.steps_to(0.01)).tolist()
-    [39.0, 4.5]
+    [36.0, 6.0]
     """
     rates, of_rates = _list(learning_rate, "learning_rate")
     seeds, of_seeds = _list(rng, "rng")
@@ -257,7 +257,7 @@ class _Group:
     def walk(self, parts, record_every, bar):
         """Walk and record until the parts or the runs are at their end."""
         self.record()
-        for part in parts:
+        while len(self.runs) and (part := next(parts, None)):
             before = self.samples_seen
             self.advance(part.epoch)
             if bar is not None:
@@ -265,8 +265,6 @@ class _Group:
             at_record = record_every is None or self.step % record_every == 0
             if at_record and self.step != self.records[-1][0]:
                 self.record()
-            if not len(self.runs):
-                return
         if self.step != self.records[-1][0]:
             self.record()
         self.end(np.ones(len(self.runs), dtype=bool))

@@ -1,15 +1,18 @@
-"""What an experiment finds by trying: the seconds of a step, and the best learning rate."""
+"""Procedures that the chapters measure with: tune, time, fit, compare."""
 
 import math
 from itertools import islice
 from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
 
 from gdcourse.base import validation
-from gdcourse.base.backend import synchronize
+from gdcourse.base.backend import asarray, synchronize, to_host
 from gdcourse.descent import updates
+from gdcourse.engine.many import descend_many
 from gdcourse.objectives import LeastSquares
-
-__all__ = ["seconds_per_step", "tune"]
+from gdcourse.rows import open_problem
 
 
 def seconds_per_step(
@@ -116,3 +119,288 @@ def tune(score, guess, factor=2.0, *, max_scores=40):
     if not math.isfinite(found[best]):
         raise ValueError(f"guess must have a finite score, or a neighbour with one, got {guess}")
     return guess * factor**best, {guess * factor**k: found[k] for k in sorted(found)}
+
+
+class TunedSteps(NamedTuple):
+    """What `steps_to_target` finds.
+
+    Attributes
+    ----------
+    learning_rate : float
+        The rate with the fewest steps on the seeds of the search.
+    steps : (n_seeds,) array
+        Steps to the target on the other seeds, which did not choose the rate.
+    mean, standard_error : float
+        Of `steps`.
+    scores : dict
+        The mean number of steps on the seeds of the search, for every rate tried.
+    """
+
+    learning_rate: float
+    steps: np.ndarray
+    mean: float
+    standard_error: float
+    scores: dict
+
+
+def steps_to_target(
+    X,
+    y,
+    theta_init,
+    *,
+    objective=LeastSquares(),
+    batches,
+    target,
+    guess,
+    n_epochs,
+    search_seeds,
+    report_seeds,
+    factor=2**0.5,
+    **options,
+):
+    """The steps that a batch size needs to reach a loss, at its own best learning rate.
+
+    The rate is tuned on some seeds and the steps are reported on others, since the fewest steps
+    of many rates flatter the seeds that chose them. A run that does not arrive counts as
+    infinitely many steps.
+
+    Parameters
+    ----------
+    X : (n, d) array
+    y : (n,) array
+    theta_init : array
+        One start, or one for each of the search's seeds followed by one for each of the report's.
+    objective : Objective
+    batches : Sampler
+    target : float
+        The loss to reach.
+    guess : float
+        The learning rate where the search begins.
+    n_epochs : int
+        The most passes over the data.
+    search_seeds, report_seeds : sequence of seeds
+        Without one in common.
+    factor : float
+        The ratio of neighbouring rates.
+    **options
+        Further arguments of `descend_many`, such as ``record_every`` and ``evaluate_on``.
+
+    Returns
+    -------
+    TunedSteps
+
+    Raises
+    ------
+    ValueError
+        Where a seed stands in both lists, where no rate near the guess arrives on all seeds, or
+        where the best rate is on the edge of what was tried.
+    """
+    search_seeds, report_seeds = list(search_seeds), list(report_seeds)
+    if any(seed in search_seeds for seed in report_seeds):
+        raise ValueError("report_seeds must differ from search_seeds: they would choose and report")
+    starts = np.asarray(theta_init) if isinstance(theta_init, list) else theta_init
+    of_seeds = starts.shape[0] == len(search_seeds) + len(report_seeds) and starts.ndim > 1
+
+    def run(rate, seeds, starts):
+        runs = descend_many(
+            X,
+            y,
+            starts,
+            objective=objective,
+            batches=batches,
+            learning_rate=rate,
+            n_epochs=n_epochs,
+            rng=seeds,
+            target=target,
+            **options,
+        )
+        return runs.steps_to(target)
+
+    cut = len(search_seeds)
+    for_search, for_report = (starts[:cut], starts[cut:]) if of_seeds else (starts, starts)
+    rate, scores = tune(lambda rate: run(rate, search_seeds, for_search).mean(), guess, factor)
+    steps = run(rate, report_seeds, for_report)
+    error = np.std(steps, ddof=1) / len(steps) ** 0.5 if len(steps) > 1 else np.nan
+    return TunedSteps(rate, steps, float(steps.mean()), float(error), scores)
+
+
+class Fit(NamedTuple):
+    """A curve through measurements: its parameters, their standard errors, and its misfit.
+
+    Attributes
+    ----------
+    parameters, errors : (k,) array
+    misfit : float
+        The root mean square of the relative deviations.
+    """
+
+    parameters: np.ndarray
+    errors: np.ndarray
+    misfit: float
+
+
+def fit_hyperbola(batch_sizes, steps):
+    """S = S_min·(1 + B/b): the fewest steps S_min, and the critical batch size B.
+
+    Least squares of the relative deviations, since the errors of a count of steps are relative.
+
+    Parameters
+    ----------
+    batch_sizes, steps : (m,) array
+        Three or more.
+
+    Returns
+    -------
+    Fit
+        ``parameters`` are S_min, in steps, and B, in samples.
+
+    References
+    ----------
+    S. McCandlish, J. Kaplan and D. Amodei (2018), arXiv:1812.06162.
+
+    Examples
+    --------
+    >>> b = np.array([1, 4, 16, 64])
+    >>> fit_hyperbola(b, 30 * (1 + 20 / b)).parameters.round(6).tolist()
+    [30.0, 20.0]
+    """
+    b, steps = (np.asarray(values, dtype=float) for values in (batch_sizes, steps))
+    # S = S_min + C/b is a line in 1/b; its relative deviations have the weights 1/S.
+    design = np.stack([1 / steps, 1 / (b * steps)], axis=1)
+    (lowest, slope), covariance, misfit = _solve(design, np.ones(len(b)))
+    gradient = np.array([-slope / lowest**2, 1 / lowest])
+    errors = np.sqrt([covariance[0, 0], gradient @ covariance @ gradient])
+    return Fit(np.array([lowest, slope / lowest]), errors, misfit)
+
+
+def fit_power(x, y):
+    """y = c·x^p, a straight line on logarithmic axes: its slope p and the factor c.
+
+    Parameters
+    ----------
+    x, y : (m,) array
+        Positive, three or more.
+
+    Returns
+    -------
+    Fit
+        ``parameters`` are p and c.
+
+    Examples
+    --------
+    >>> x = np.array([1.0, 10.0, 100.0])
+    >>> fit_power(x, 5 * x**2).parameters.round(6).tolist()
+    [2.0, 5.0]
+    """
+    log_x, log_y = np.log(np.asarray(x, dtype=float)), np.log(np.asarray(y, dtype=float))
+    design = np.stack([log_x, np.ones(len(log_x))], axis=1)
+    (slope, offset), covariance, misfit = _solve(design, log_y)
+    errors = np.sqrt(np.diag(covariance)) * [1, np.exp(offset)]
+    return Fit(np.array([slope, np.exp(offset)]), errors, misfit)
+
+
+def _solve(design, values):
+    """Least squares: the solution, its covariance from the residuals, and their rms."""
+    m, k = design.shape
+    if m <= k:
+        raise ValueError(f"a fit of {k} parameters needs {k + 1} points or more, got {m}")
+    solution = np.linalg.lstsq(design, values)[0]
+    residual = values - design @ solution
+    variance = residual @ residual / (m - k)
+    return solution, variance * np.linalg.inv(design.T @ design), (residual @ residual / m) ** 0.5
+
+
+def largest_curvature(objective, theta, X, y, *, n_iterations=100, step=1e-4, rng=0):
+    """The largest eigenvalue of the Hessian of J at θ, by power iteration.
+
+    A product of the Hessian and a vector is a central difference of two gradients. The estimate
+    grows towards the eigenvalue of the largest size, so the objective should have its largest
+    curvature upwards.
+
+    Parameters
+    ----------
+    objective : Objective
+    theta : array
+    X : (n, d) array
+    y : (n,) array
+    n_iterations : int
+    step : float
+        The length of the difference.
+    rng : numpy.random.Generator, seed or None
+        Draws the first direction.
+
+    Returns
+    -------
+    float
+        L; a full batch with a constant rate above 2/L leaves the neighbourhood of θ.
+
+    Examples
+    --------
+    >>> X = np.diag([3.0, 1.0])
+    >>> round(largest_curvature(LeastSquares(), [0.0, 0.0], X, [1.0, 1.0]), 6)
+    4.5
+    """
+    objective, theta, data = open_problem(objective, theta, X, y)
+    n_iterations = validation.check_count("n_iterations", n_iterations)
+    direction = np.random.default_rng(rng).standard_normal(theta.shape)
+    for _ in range(n_iterations):
+        direction = direction / np.linalg.norm(direction)
+        ahead, behind = (
+            data.mean(objective.gradient, theta + asarray(sign * step * direction, like=theta))
+            for sign in (1, -1)
+        )
+        product = to_host(ahead - behind) / (2 * step)
+        curvature, direction = float(np.sum(direction * product)), product
+    return curvature
+
+
+def accuracy(objective, theta, X, y):
+    """The share of rows whose class has the highest score, in percent.
+
+    Parameters
+    ----------
+    objective : SoftmaxRegression, MLP, or another with `predict`
+    theta : array
+        Of one run, or of many: more axes in front.
+    X : (n, d) array
+    y : (n,) array of labels 0, 1, ...
+
+    Returns
+    -------
+    float, or NumPy array with the axes of the runs
+
+    Examples
+    --------
+    >>> from gdcourse import SoftmaxRegression
+    >>> accuracy(SoftmaxRegression(2), np.array([[1.0, -1.0]]), np.array([[2.0], [-3.0]]), [0, 0])
+    50.0
+    """
+    scores = to_host(objective.predict(theta, X))
+    right = 100 * np.mean(scores.argmax(axis=-1) == to_host(np.asarray(y)), axis=-1)
+    return right if right.ndim else float(right)
+
+
+def compare_paired(first, second):
+    """The mean of first − second over pairs, and its standard error.
+
+    Runs that share a split, a start or a seed share its luck, which their difference leaves out.
+
+    Parameters
+    ----------
+    first, second : (m,) array
+        Pair by pair, two or more.
+
+    Returns
+    -------
+    difference, standard_error : float
+
+    Examples
+    --------
+    >>> compare_paired([3.0, 5.0, 7.0], [2.0, 4.0, 6.0])
+    (1.0, 0.0)
+    """
+    differences = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
+    if differences.ndim != 1 or len(differences) < 2:
+        raise ValueError(f"pairs must be two or more along one axis, got {differences.shape}")
+    error = np.std(differences, ddof=1) / len(differences) ** 0.5
+    return float(differences.mean()), float(error)
