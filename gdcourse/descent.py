@@ -12,8 +12,6 @@ from gdcourse.rows import open_problem
 from gdcourse.sampling import as_epoch
 from gdcourse.schedules import as_schedule, rate_at
 
-__all__ = ["Rule", "State", "draw_epochs", "open_descent", "steps", "updates"]
-
 
 class Rule(NamedTuple):
     """How a descent steps: v ← β·v − α_t·∇J_batch(θ), θ ← θ + v.

@@ -5,8 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["History", "Record", "Run"]
-
 
 class Record(NamedTuple):
     """One row of a `History`."""

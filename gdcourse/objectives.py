@@ -78,10 +78,10 @@ class _ThreeMethods(Objective):
     """A reader's objective with the three methods, and what `Objective` adds to them."""
 
     def __init__(self, objective):
-        self.loss = objective.loss
-        self.gradient = objective.gradient
-        self.per_sample_gradients = objective.per_sample_gradients
         self.objective = objective
+        for name in ("loss", "gradient", "per_sample_gradients"):
+            if hasattr(objective, name):  # a reader's loop may ask for the gradient alone
+                setattr(self, name, getattr(objective, name))
 
     def __repr__(self):
         return repr(self.objective)

@@ -14,18 +14,6 @@ from gdcourse.base import validation
 from gdcourse.base.backend import array_namespace, cut_blocks, double, take_rows
 from gdcourse.objectives import Objective, complete
 
-__all__ = [
-    "ONE_PASS",
-    "InMemory",
-    "LossAndGradient",
-    "compress",
-    "cut_batch",
-    "join",
-    "open_problem",
-    "own",
-    "weighted_mean",
-]
-
 ALL = slice(None)
 # The type of a function to average -> what gives its mean over rows in memory in one pass, or None
 # where it cannot. `engine.compiled` enters what it knows; without it the answers are the same.

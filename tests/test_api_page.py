@@ -23,7 +23,7 @@ FROM_THE_LITERATURE = {
     "batch_gradient_descent",
     "stochastic_gradient_descent",
     "minibatch_gradient_descent",
-    "momentum_updates",
+    "updates",
     "LogisticRegression",
     "MLP",
     "compress",
@@ -43,10 +43,11 @@ FROM_THE_LITERATURE = {
     "schedules.inverse_sqrt",
     "schedules.cosine",
     "schedules.warmup",
-    "data.diabetes",
-    "data.digits",
-    "data.breast_cancer",
-    "data.wine",
+    "lesson.data.diabetes",
+    "lesson.data.digits",
+    "lesson.data.breast_cancer",
+    "lesson.data.wine",
+    "lesson.experiments.fit_hyperbola",
 }
 
 
@@ -54,13 +55,13 @@ def public_names():
     """Every public thing of the package, under the name by which a reader reaches it."""
     found = {name: getattr(gd, name) for name in gd.__all__ if name != "schedules"}
     known = {id(thing) for thing in found.values()}
-    for module in pkgutil.iter_modules(gd.__path__):
-        loaded = importlib.import_module(f"gdcourse.{module.name}")
+    for module in pkgutil.walk_packages(gd.__path__, "gdcourse."):
+        loaded = importlib.import_module(module.name)
         for name in getattr(loaded, "__all__", ()):
             thing = getattr(loaded, name)
             ours = getattr(thing, "__module__", "gdcourse").startswith("gdcourse")
             if ours and id(thing) not in known:
-                found[f"{module.name}.{name}"] = thing
+                found[f"{module.name.removeprefix('gdcourse.')}.{name}"] = thing
     return found
 
 

@@ -41,12 +41,12 @@ STOREYS = {
 }
 # The recorded run is the one place of the course's own that runs the engine.
 RUN = "run"
-LESSON = ["source", "data", "figures", "tables", "experiments"]
+LESSON = ["source", "data", "figures", "tables", "experiments", "explorer"]
 CORE = [*STOREYS[""], RUN]
 CORE_LINES = 2650
 
 ORDER = [f"{storey}.{name}".lstrip(".") for storey, names in STOREYS.items() for name in names]
-ORDER += [RUN, *(f"lesson.{name}" for name in LESSON), "explorer"]
+ORDER += [RUN, "engine.many", *(f"lesson.{name}" for name in LESSON)]
 PLACE = {name: place for place, name in enumerate(ORDER)}
 FOLDERS = {"base", "engine", "lesson"}  # the files that say what a folder holds
 

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import gdcourse as gd
-from gdcourse import explorer
-from gdcourse.lesson import data
+from gdcourse.lesson import data, explorer
 
 X, Y, _ = data.linear_problem(50, 2, condition=4, rng=0)
 ROUNDED = np.rint(1000 * X) / 1000, np.rint(1000 * Y) / 1000

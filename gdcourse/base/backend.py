@@ -169,7 +169,17 @@ def cut_blocks(n_rows, size):
 
 
 def double(array):
-    """An array in double precision at least, for sums that need the digits."""
+    """An array in double precision at least, for sums that need the digits.
+
+    Parameters
+    ----------
+    array : array of any library
+
+    Returns
+    -------
+    array
+        `array` itself where it is precise enough.
+    """
     xp = array_namespace(array)
     return xp.astype(array, xp.result_type(array.dtype, xp.float64), copy=False)
 

@@ -4,7 +4,7 @@ import os
 from contextlib import nullcontext
 from functools import partial
 
-__all__ = ["progress", "show_progress"]
+__all__ = ["progress"]
 
 
 def progress(iterable, label=None):

@@ -19,8 +19,6 @@ import numpy as np
 from gdcourse.base.backend import asarray, to_host
 from gdcourse.descent import State
 
-__all__ = ["Checkpoint"]
-
 CURE = "give another path, or remove the file to start afresh"
 COLUMNS = ("step", "epoch", "samples_seen", "seconds", "loss", "gradient_norm", "learning_rate")
 

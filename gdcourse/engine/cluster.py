@@ -5,8 +5,6 @@ from typing import NamedTuple
 
 from gdcourse.base import validation
 
-__all__ = ["allreduce_seconds", "balanced_workers", "data_parallel_step"]
-
 
 class ParallelStep(NamedTuple):
     """Seconds of a data-parallel step, by what they are spent on."""

@@ -13,8 +13,6 @@ from gdcourse.rows import LossAndGradient
 from gdcourse.sampling import Epoch
 from gdcourse.schedules import rate_at
 
-__all__ = ["Log", "Part", "cut_epochs", "evaluate_rows", "move_bar"]
-
 
 class Log:
     """The records of a run under way."""

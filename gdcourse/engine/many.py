@@ -69,6 +69,8 @@ class Runs:
     history : Histories
     thetas : (n_rates, n_seeds, records, ...) NumPy array, or None
         The parameters at every record, where `keep_theta` asked for them.
+    seed_axis : int, or None
+        The axis of the seeds, where there are several.
     """
 
     theta: Any

@@ -21,8 +21,6 @@ from gdcourse.base.backend import cut_blocks, is_array_api_obj, take_rows, to_ho
 from gdcourse.rows import ALL, InMemory, count_rows, cut_batch, weighted_mean
 from gdcourse.sampling import Epoch
 
-__all__ = ["ShardedArray", "open_shards", "write_shards"]
-
 MOST_SHARDS = 99_999  # whose numbers have the five digits of their names
 PIECE = 2**24  # bytes of X in memory at a time, and at most as many mapped
 

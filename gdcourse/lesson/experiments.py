@@ -14,6 +14,19 @@ from gdcourse.engine.many import descend_many
 from gdcourse.objectives import LeastSquares
 from gdcourse.rows import open_problem
 
+__all__ = [
+    "Fit",
+    "TunedSteps",
+    "accuracy",
+    "compare_paired",
+    "fit_hyperbola",
+    "fit_power",
+    "largest_curvature",
+    "seconds_per_step",
+    "steps_to_target",
+    "tune",
+]
+
 
 def seconds_per_step(
     X, y, theta_init, *, objective=LeastSquares(), batches, n_steps=100, repeats=5
@@ -182,7 +195,7 @@ def steps_to_target(
         Without one in common.
     factor : float
         The ratio of neighbouring rates.
-    **options
+    **options : optional
         Further arguments of `descend_many`, such as ``record_every`` and ``evaluate_on``.
 
     Returns

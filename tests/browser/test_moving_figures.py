@@ -12,8 +12,7 @@ from sphinx_external_toc.parsing import parse_toc_yaml
 
 import course
 import gdcourse as gd
-from gdcourse import explorer
-from gdcourse.lesson import data
+from gdcourse.lesson import data, explorer
 
 STATIC = course.BOOK / "_static"
 SHARED = ("explorer.js", "explorer.css")

@@ -4,7 +4,7 @@ Each function returns a figure that a notebook shows: an SVG, a table of its num
 data as JSON. Where the book's script ``explorer.js`` runs, it adds controls and computes the
 same runs again from these data and from the batches drawn here, with the same formula. Without
 the script the figure and the table remain. It is no part of ``import gdcourse``, which needs
-no matplotlib: ``from gdcourse import explorer``.
+no matplotlib: ``from gdcourse.lesson import explorer``.
 """
 
 import json
