@@ -21,7 +21,7 @@ from importlib.util import find_spec
 import numpy as np
 
 import gdcourse as gd
-from benchmarks import memory
+from benchmarks import many, memory
 from benchmarks.gpu import FOLDER, processor
 from gdcourse.lesson import data
 from gdcourse.lesson import tables as results
@@ -416,6 +416,12 @@ NANOSECONDS = (
 )
 OTHERS = {  # what measures, and what its figures are
     "passes": (whole_passes, NANOSECONDS),
+    "many": (
+        many.compare,
+        "nanoseconds a sample of one of 64 runs of single rows, on all cores, drawing included and "
+        "compilation not: median, lowest and highest of {rounds} rounds in which the contestants "
+        "take turns; ours_is: how many times faster gdcourse is, the median over the rounds",
+    ),
     "compile": (compilation, "seconds of a first descent in a new process, {rounds} times"),
     "memory": (
         lambda rounds: memory.measure(),

@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import gdcourse as gd
-from gdcourse.lesson import tables as results
 from gdcourse.base.backend import take_rows
+from gdcourse.lesson import tables as results
 
 N_SAMPLES, N_FEATURES, N_CLASSES = 65_536, 64, 10
 BATCH_SIZES = tuple(2**k for k in range(17))
@@ -76,9 +76,9 @@ def disagreement(case, asarray, batch_size, n_steps=5):
     other = case.move(asarray)
     theta, theta_other = case.theta, other.theta
     for batch in batches:
-        theta = case.step(theta, take_rows(case.X, batch), rows(case.y, batch))
+        theta = case.step(theta, take_rows(case.X, batch), take_rows(case.y, batch))
         there = asarray(batch)
-        theta_other = other.step(theta_other, take_rows(other.X, there), rows(other.y, there))
+        theta_other = other.step(theta_other, take_rows(other.X, there), take_rows(other.y, there))
     distance = np.linalg.norm(gd.to_host(theta_other) - theta)
     return float(distance / np.linalg.norm(theta - case.theta))
 
@@ -120,7 +120,7 @@ def runner(case, batches, asarray=None):
         theta = start
         for k in range(n_steps):
             batch = batches[k % len(batches)]
-            X, y = take_rows(case.X, batch), rows(case.y, batch)
+            X, y = take_rows(case.X, batch), take_rows(case.y, batch)
             if asarray is not None:
                 X, y = asarray(X), asarray(y)
             theta = case.step(theta, X, y)

@@ -25,7 +25,7 @@ from gdcourse.engine import compiled
 from gdcourse.engine.log import cut_epochs
 from gdcourse.objectives import MLP, LeastSquares, LogisticRegression, SoftmaxRegression
 from gdcourse.rows import InMemory, LossAndGradient, open_problem
-from gdcourse.sampling import Epoch
+from gdcourse.sampling import Epoch, Shuffled, WithReplacement
 
 __all__ = ["Histories", "Runs", "descend_many"]
 
@@ -33,7 +33,7 @@ TAKE_MANY_RUNS = (LeastSquares, LogisticRegression, SoftmaxRegression, MLP)
 ROWS_DRAWN = 2**22  # row numbers of all seeds that are in memory at once
 VALUES = 2**18  # of gathered rows at once, on the host; a device takes 64 times as many
 VALUES_COPIED = 2**22  # of X, where it does not lie row by row
-ROWS_A_THREAD = 2**16  # rows that a part of the runs has to walk for a thread to be worth while
+ROWS_A_THREAD = 2**13  # rows that a part of the runs has to walk for a thread to be worth while
 
 
 @dataclass(frozen=True)
@@ -213,12 +213,16 @@ def descend_many(
     seeds_at_once = max(1, ROWS_DRAWN // len(data)) if together else 1
     rates_at_once = len(rules) if together else 1
     results = {}
-    with show_progress(progress)(total=n_epochs * len(data) * len(rules) * len(seeds)) as bar:
+    total = n_epochs * len(data) * len(rules) * len(seeds)
+    n_threads = os.cpu_count() or 1
+    # One thread more draws the rows of the next part while the others walk this one.
+    with ThreadPoolExecutor(n_threads + 1) as pool, show_progress(progress)(total=total) as bar:
         for some in product(_chunk(rules, rates_at_once), _chunk(seeds, seeds_at_once)):
             group = _Group(*some, starts, state.theta, data, looked, together, target, keep_theta)
             epochs = group.draw(batches, seeds)
             with np.errstate(over="ignore", invalid="ignore"):
-                group.walk(cut_epochs(epochs, n_epochs, record_every), record_every, bar)
+                parts = cut_epochs(epochs, n_epochs, record_every)
+                group.walk(parts, record_every, pool, n_threads, bar)
             results |= group.results
     return _gather(results, len(rules), len(seeds), of_rates, of_seeds, len(data), state.theta)
 
@@ -247,19 +251,38 @@ class _Group:
 
     def draw(self, batches, seeds):
         """The epochs of the seeds that still have a run, together."""
-        numbers = np.unique(self.runs[:, 1])
-        draws = {
-            k: draw_epochs(batches, len(self.data), np.random.default_rng(seeds[k]))
-            for k in numbers.tolist()
-        }
+        numbers = np.unique(self.runs[:, 1]).tolist()
+        rngs = {k: np.random.default_rng(seeds[k]) for k in numbers}
+        draws = {k: draw_epochs(batches, len(self.data), rngs[k]) for k in numbers}
+        epochs = [next(draws[k]) for k in numbers]
         while True:
-            living = np.unique(self.runs[:, 1]).tolist()
-            yield _Epochs.of(living, [next(draws[k]) for k in living])
+            cuts = epochs[0].bounds
+            for k, epoch in zip(numbers, epochs, strict=True):
+                if not np.array_equal(epoch.bounds, cuts):
+                    raise ValueError(
+                        "batches must cut the epochs of all seeds alike, but those of seed number "
+                        f"{k} end at {epoch.bounds} and those of number {numbers[0]} at {cuts}"
+                    )
+            as_they_lie = epochs[0].order is None
+            orders = None if as_they_lie else np.array([epoch.order for epoch in epochs])
+            yield _Epochs(np.array(numbers), orders, cuts)
+            numbers = np.unique(self.runs[:, 1]).tolist()
+            while type(batches) in (Shuffled, WithReplacement):  # the same, with fewer calls
+                drawn = [batches.draw_order(epochs[0], len(self.data), rngs[k]) for k in numbers]
+                yield _Epochs(np.array(numbers), np.array(drawn), cuts)
+                numbers = np.unique(self.runs[:, 1]).tolist()
+            epochs = [next(draws[k]) for k in numbers]
 
-    def walk(self, parts, record_every, bar):
+    def walk(self, parts, record_every, pool, n_threads, bar):
         """Walk and record until the parts or the runs are at their end."""
+        self.pool, self.n_threads = pool, n_threads
         self.record()
-        while len(self.runs) and (part := next(parts, None)):
+        coming = None
+        while len(self.runs):
+            part = coming.result() if coming else next(parts, None)
+            if part is None:
+                break
+            coming = pool.submit(next, parts, None)
             before = self.samples_seen
             self.advance(part.epoch)
             if bar is not None:
@@ -346,7 +369,7 @@ class _Group:
         """The steps in machine code, the runs shared among threads."""
         self.thetas = np.array(self.thetas, order="C")
         orders = epoch.used
-        n_threads = min(os.cpu_count() or 1, 1 + orders.shape[1] * len(self.runs) // ROWS_A_THREAD)
+        n_threads = min(self.n_threads, 1 + orders.shape[1] * len(self.runs) // ROWS_A_THREAD)
         cuts = np.linspace(0, len(self.runs), n_threads + 1, dtype=int)
         some = [slice(*pair) for pair in pairwise(cuts)]
 
@@ -363,11 +386,10 @@ class _Group:
                 rate_of[part],
             )
 
-        if n_threads == 1:
-            walk(some[0])
-            return
-        with ThreadPoolExecutor(n_threads) as threads:
-            list(threads.map(walk, some))
+        waiting = [self.pool.submit(walk, part) for part in some[1:]]
+        walk(some[0])
+        for thread in waiting:
+            thread.result()
 
     def take_steps(self, rule, epoch, order_of, rates, rate_of):
         """The steps of `descent.steps`, with a batch and a rate for each run."""
@@ -416,19 +438,6 @@ class _Epochs:
     seeds: np.ndarray
     orders: np.ndarray | None
     bounds: np.ndarray
-
-    @classmethod
-    def of(cls, seeds, epochs):
-        bounds = epochs[0].bounds
-        for seed, epoch in zip(seeds, epochs, strict=True):
-            if not np.array_equal(epoch.bounds, bounds):
-                raise ValueError(
-                    "batches must cut the epochs of all seeds alike, but seed number "
-                    f"{seed} has bounds {epoch.bounds} and number {seeds[0]} has {bounds}"
-                )
-        as_they_lie = epochs[0].order is None
-        orders = None if as_they_lie else np.array([epoch.order for epoch in epochs])
-        return cls(np.array(seeds), orders, bounds)
 
     def __len__(self):
         return len(self.bounds) - 1
