@@ -23,31 +23,31 @@ def module_of(path):
 
 TREES = {module_of(path): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 
-# From the ground up. What the course teaches, in the order in which one reads it, stands on
-# `base`; `engine` and `lesson` stand above it. A file imports only from files before its own.
+# The drawing in CONTRIBUTING.md, from the ground up: a file imports only from files before it.
+# The recorded run stands in the core and knows the engine, so it comes after what it calls.
+DRAWING = (PACKAGE.parent / "CONTRIBUTING.md").read_text("utf-8")
+DRAWING = DRAWING.partition("```text\n")[2].partition("```")[0]
 STOREYS = {
-    "base": ["backend", "validation", "progress"],
-    "": [
-        "history",
-        "objectives",
-        "schedules",
-        "rows",
-        "sampling",
-        "descent",
-        "noise",
-        "accounting",
-    ],
-    "engine": ["compiled", "checkpoint", "log", "sharded", "workers", "cluster"],
+    storey: names.split(", ")
+    for storey, names in (line.split(maxsplit=1) for line in DRAWING.splitlines())
 }
-# The recorded run is the one place of the course's own that runs the engine.
 RUN = "run"
-LESSON = ["source", "data", "figures", "tables", "experiments", "explorer"]
-CORE = [*STOREYS[""], RUN]
-CORE_LINES = 2650
+CORE = STOREYS["gdcourse"]
+CORE_LINES = 2300
 
-ORDER = [f"{storey}.{name}".lstrip(".") for storey, names in STOREYS.items() for name in names]
-ORDER += [RUN, "engine.many", *(f"lesson.{name}" for name in LESSON)]
-PLACE = {name: place for place, name in enumerate(ORDER)}
+
+def listed():
+    """The files of the drawing, the recorded run after the part of the engine that it calls."""
+    for storey, names in STOREYS.items():
+        prefix = "" if storey == "gdcourse" else f"{storey}."
+        for name in names:
+            if name == "sharded":
+                yield RUN
+            if name != RUN:
+                yield prefix + name
+
+
+PLACE = {name: place for place, name in enumerate(listed())}
 FOLDERS = {"base", "engine", "lesson"}  # the files that say what a folder holds
 
 every_file = pytest.mark.parametrize("name", TREES)
