@@ -10,7 +10,14 @@ from gdcourse.base.progress import show_progress
 from gdcourse.descent import draw_epochs, open_descent
 from gdcourse.engine import compiled
 from gdcourse.engine.checkpoint import Checkpoint
-from gdcourse.engine.log import Log, cut_epochs, evaluate_rows, move_bar
+from gdcourse.engine.log import (
+    Log,
+    check_record_every,
+    cut_epochs,
+    evaluate_rows,
+    is_record,
+    move_bar,
+)
 from gdcourse.history import History, Run
 from gdcourse.objectives import LeastSquares
 from gdcourse.rows import open_problem
@@ -61,9 +68,9 @@ def descend(
     rng : numpy.random.Generator, seed or None
     tol : float, optional
         Stop at the first record where the norm of the full gradient is below it.
-    record_every : int, optional
-        Steps between records; by default, one record an epoch. The start and the end are
-        always recorded.
+    record_every : int or sequence of int, optional
+        Steps between records, or the steps to record at; by default, one record an epoch. The
+        start and the end are always recorded.
     progress : bool
         Whether to show a progress bar, in samples, that moves at each record; needs tqdm.
     checkpoint : path, optional
@@ -106,8 +113,7 @@ def descend(
     )
     n_epochs = validation.check_count("n_epochs", n_epochs, minimum=0)
     tol = 0.0 if tol is None else validation.check_non_negative("tol", tol)
-    if record_every is not None:
-        record_every = validation.check_count("record_every", record_every)
+    record_every = check_record_every(record_every)
     generator = np.random.default_rng(rng)
     file = None
     if checkpoint is not None:
@@ -132,7 +138,7 @@ def descend(
                             pass
                     synchronize(state.theta)
                     log.seconds += part.seconds + perf_counter() - start
-                    at_record = record_every is None or state.step % record_every == 0
+                    at_record = is_record(state.step, record_every)
                     if at_record and state.step != log.records[-1].step:
                         log.record(state, keep=True)
                     move_bar(bar, state, log.records[-1], part.total)

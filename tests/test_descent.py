@@ -311,6 +311,14 @@ def test_records_are_the_start_every_k_steps_and_the_end(recording):
     assert not history.diverged
 
 
+@given(st.lists(st.integers(0, 12), max_size=6))
+def test_records_can_be_asked_for_by_their_steps(marks):
+    history = run(n_epochs=3, record_every=marks).history  # 9 steps
+    assert history.step.tolist() == sorted({0, 9, *(mark for mark in marks if mark <= 9)})
+    every = run(n_epochs=3, record_every=1).history
+    np.testing.assert_array_equal(history.loss, every.loss[history.step])
+
+
 @pytest.mark.parametrize("record_every", [None, 1, 4])
 def test_a_record_holds_the_objective_on_all_rows(record_every):
     theta, X, y = problem(LEAST_SQUARES)

@@ -19,6 +19,11 @@ SIGNATURES = {
         "momentum=0.0, nesterov=False, rng=None, tol=None, record_every=None, progress=False, "
         "checkpoint=None"
     ),
+    "descend_many": (
+        "X, y, theta_init, *, objective=LeastSquares(), batches, learning_rate, n_epochs, rng, "
+        "momentum=0.0, nesterov=False, record_every=None, target=None, evaluate_on=None, "
+        "keep_theta=False, progress=False"
+    ),
     "batch_gradient_descent": (
         "X, y, theta_init, learning_rate=0.01, n_epochs=100, tol=1e-6, *, "
         "objective=LeastSquares(), record_every=None, progress=False, checkpoint=None"
@@ -88,6 +93,7 @@ VALUES = {  # what is not called, or returned rather than made
     "History",
     "Objective",
     "Run",
+    "Runs",
     "Sampler",
     "ShardedArray",
     "schedules",

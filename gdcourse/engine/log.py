@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gdcourse.base import validation
 from gdcourse.base.backend import to_host
 from gdcourse.history import Record
 from gdcourse.rows import LossAndGradient
@@ -98,21 +99,48 @@ class Part(NamedTuple):
 
 
 def cut_epochs(epochs, n_epochs, record_every):
-    """The epochs, cut after every step whose number `record_every` divides."""
+    """The epochs, cut where a record lies."""
     step = samples_seen = 0
     start = perf_counter()
     for number, epoch in enumerate(islice(epochs, n_epochs)):
         seconds = perf_counter() - start
         n_samples = int(epoch.bounds[-1] - epoch.bounds[0])
         total = samples_seen + (n_epochs - number) * n_samples
-        every = record_every or step + len(epoch) + 1
-        cuts = range(every - step % every, len(epoch), every)
-        for first, last in pairwise([0, *cuts, len(epoch)]):
+        for first, last in pairwise([0, *_find_cuts(step, len(epoch), record_every), len(epoch)]):
             yield Part(epoch[first:last], seconds, total)
             seconds = 0.0
         step += len(epoch)
         samples_seen += n_samples
         start = perf_counter()
+
+
+def check_record_every(record_every):
+    """None, a number of steps, or a tuple of the steps to record at."""
+    if record_every is None or not np.ndim(record_every):
+        return (
+            None if record_every is None else validation.check_count("record_every", record_every)
+        )
+    return tuple(sorted(set(validation.check_each("record_every", record_every, _check_step))))
+
+
+def _check_step(name, step):
+    return validation.check_count(name, step, minimum=0)
+
+
+def is_record(step, record_every):
+    """Whether a run is recorded after this step, which ends a part of an epoch."""
+    if record_every is None:
+        return True
+    return step in record_every if isinstance(record_every, tuple) else step % record_every == 0
+
+
+def _find_cuts(step, n_steps, record_every):
+    """Where the `n_steps` steps after `step` are cut."""
+    if record_every is None:
+        return ()
+    if isinstance(record_every, tuple):
+        return [mark - step for mark in record_every if 0 < mark - step < n_steps]
+    return range(record_every - step % record_every, n_steps, record_every)
 
 
 def move_bar(bar, state, record, total):

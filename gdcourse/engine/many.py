@@ -22,7 +22,7 @@ from gdcourse.base.backend import array_namespace, asarray, cut_blocks, take_row
 from gdcourse.base.progress import show_progress
 from gdcourse.descent import Rule, State, draw_epochs, open_descent, steps
 from gdcourse.engine import compiled
-from gdcourse.engine.log import cut_epochs
+from gdcourse.engine.log import check_record_every, cut_epochs, is_record
 from gdcourse.objectives import MLP, LeastSquares, LogisticRegression, SoftmaxRegression
 from gdcourse.rows import InMemory, LossAndGradient, open_problem
 from gdcourse.sampling import Epoch, Shuffled, WithReplacement
@@ -157,9 +157,9 @@ def descend_many(
     momentum : float
         β of `updates`, zero or more and less than 1.
     nesterov : bool
-    record_every : int, optional
-        Steps between records; by default, one record an epoch. The start and the end are
-        always recorded.
+    record_every : int or sequence of int, optional
+        Steps between records, or the steps to record at; by default, one record an epoch. The
+        start and the end are always recorded.
     target : float, optional
         A run ends at the first record where its loss is at or below it, and costs nothing more.
     evaluate_on : pair (X, y), optional
@@ -203,8 +203,7 @@ def descend_many(
     if evaluate_on is not None:
         looked = open_problem(rule.objective, state.theta, *evaluate_on)[2]
     n_epochs = validation.check_count("n_epochs", n_epochs, minimum=0)
-    if record_every is not None:
-        record_every = validation.check_count("record_every", record_every)
+    record_every = check_record_every(record_every)
     target = -math.inf if target is None else validation.check_number("target", target)
 
     if type(data) is InMemory and isinstance(data.X, np.ndarray) and data.X.size <= VALUES_COPIED:
@@ -287,8 +286,7 @@ class _Group:
             self.advance(part.epoch)
             if bar is not None:
                 bar.update((self.samples_seen - before) * len(self.runs))
-            at_record = record_every is None or self.step % record_every == 0
-            if at_record and self.step != self.records[-1][0]:
+            if is_record(self.step, record_every) and self.step != self.records[-1][0]:
                 self.record()
         if self.step != self.records[-1][0]:
             self.record()
