@@ -86,3 +86,10 @@ def test_the_style_comes_with_the_package():
         before = dict(mpl.rcParams)
         figures.use_style()
         assert dict(mpl.rcParams) != before
+
+
+def test_a_legend_names_the_lines_of_one_panel_above_all(ax):
+    ax.plot([0, 1], [0, 1], label="a line")
+    assert figures.legend_above(ax.figure, ax, ncols=2) is ax
+    (legend,) = ax.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["a line"]

@@ -7,7 +7,16 @@ survive colour blindness.
 import matplotlib.pyplot as plt
 import numpy as np
 
-__all__ = ["COLOURS", "LABELS", "contours", "curve", "path", "points_and_theory", "use_style"]
+__all__ = [
+    "COLOURS",
+    "LABELS",
+    "contours",
+    "curve",
+    "legend_above",
+    "path",
+    "points_and_theory",
+    "use_style",
+]
 
 #: Variant, or theory: its colour in every chapter.
 COLOURS = {
@@ -135,4 +144,25 @@ def points_and_theory(x, measured, theory, ax, *, errors=None, variant=None, lab
     colour = COLOURS.get(variant, "C0")
     ax.errorbar(x, measured, yerr=errors, fmt="o", color=colour, capsize=2, label=label or variant)
     ax.plot(x, theory, "--", color=COLOURS["theory"], linewidth=1.2, zorder=1)
+    return ax
+
+
+def legend_above(figure, ax, ncols):
+    """One legend for all panels of a figure, above them.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    ax : matplotlib.axes.Axes
+        Whose lines and points are named.
+    ncols : int
+        Entries side by side.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        `ax`.
+    """
+    handles = ax.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper center", ncols=ncols)
     return ax
