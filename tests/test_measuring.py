@@ -186,3 +186,10 @@ def test_steps_to_a_target_are_reported_on_seeds_that_did_not_choose():
         measuring.steps_to_target(X, y, theta, **(arguments | {"report_seeds": [3, 9]}))
     with pytest.raises(ValueError, match="finite score"):
         measuring.steps_to_target(X, y, theta, **(arguments | {"target": 0.0}))
+
+
+def test_a_relative_error_is_that_of_the_arrays(xp):
+    found = measuring.relative_error(xp.asarray([3.0, 4.5]), xp.asarray([3.0, 4.0]))
+    assert found == pytest.approx(0.1)
+    with pytest.raises(ValueError, match=r"found must have shape \(2,\), got \(1,\)"):
+        measuring.relative_error([1.0], [1.0, 2.0])

@@ -22,6 +22,7 @@ __all__ = [
     "fit_hyperbola",
     "fit_power",
     "largest_curvature",
+    "relative_error",
     "seconds_per_step",
     "steps_to_target",
     "tune",
@@ -417,3 +418,28 @@ def compare_paired(first, second):
         raise ValueError(f"pairs must be two or more along one axis, got {differences.shape}")
     error = np.std(differences, ddof=1) / len(differences) ** 0.5
     return float(differences.mean()), float(error)
+
+
+def relative_error(found, expected):
+    """‖found − expected‖ / ‖expected‖ of two arrays, on the host.
+
+    Parameters
+    ----------
+    found, expected : array
+        Of any library, and of one shape.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> relative_error([1.0, 2.2], [1.0, 2.0]) < 0.1
+    True
+    """
+    found, expected = (
+        np.asarray(to_host(a) if hasattr(a, "shape") else a) for a in (found, expected)
+    )
+    if found.shape != expected.shape:
+        raise ValueError(f"found must have shape {expected.shape}, got {found.shape}")
+    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))

@@ -1,0 +1,100 @@
+"""The speed of messages between two workers of a Dask client, over a connection of their own."""
+
+from time import perf_counter
+
+import numpy as np
+
+__all__ = ["time_messages"]
+
+
+def time_messages(client, sizes, repeats=7):
+    """The seconds of a message with its reply, and of an all-reduce in a ring of two.
+
+    The first two workers open a connection of their own, so that what is timed is the network
+    and not the scheduler.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        With two workers or more.
+    sizes : sequence of int
+        Bytes of an array, multiples of 16.
+    repeats : int
+        Measurements of each size, of which the least counts.
+
+    Returns
+    -------
+    seconds : dict
+        Seconds by ("message", size), of half an array and a reply of a byte, and by
+        ("ring", size), until both workers hold the sum of two arrays.
+
+    Raises
+    ------
+    ValueError
+        Where the client has fewer than two workers.
+    RuntimeError
+        Where a worker ends with another sum.
+    """
+    workers = sorted(client.scheduler_info(n_workers=-1)["workers"])[:2]
+    if len(workers) < 2:
+        raise ValueError(f"client must have two workers or more, got {len(workers)}")
+    address = client.submit(_listen, workers=workers[:1], pure=False).result()
+    both = [
+        client.submit(_exchange, rank, address, sizes, repeats, workers=[worker], pure=False)
+        for rank, worker in enumerate(workers)
+    ]
+    (seconds, right), (_, right_there) = client.gather(both)
+    if not (right and right_there):
+        raise RuntimeError("the workers do not hold the sum of their arrays")
+    return seconds
+
+
+def _listen():
+    """Open a connection on this worker, and say where."""
+    from multiprocessing.connection import Listener
+
+    from distributed import get_worker
+
+    get_worker().gdcourse_listener = Listener(("127.0.0.1", 0))
+    return get_worker().gdcourse_listener.address
+
+
+def _exchange(rank, address, sizes, repeats):
+    """What each of the two workers does: least seconds by size, and whether the sum is right."""
+    from concurrent.futures import ThreadPoolExecutor
+    from multiprocessing.connection import Client
+
+    from distributed import get_worker
+
+    link = get_worker().gdcourse_listener.accept() if rank == 0 else Client(tuple(address))
+
+    def message():
+        if rank == 0:
+            link.send_bytes(halves[0])
+        link.recv_bytes()
+        if rank == 1:
+            link.send_bytes(b"!")
+
+    def ring():
+        for target in (1 - rank, rank):  # add one half, then fetch one
+            sent = hand.submit(link.send_bytes, halves[target])
+            link.recv_bytes_into(received)
+            sent.result()
+            if target == rank:
+                halves[1 - target][:] = received
+            else:
+                halves[1 - target] += received
+
+    seconds = {}
+    with link, ThreadPoolExecutor(1) as hand:
+        for size in sizes:
+            halves = list(np.ones((2, size // 16)))
+            received = np.empty_like(halves[0])
+            for action in (message, ring):
+                times = []
+                for _ in range(repeats):
+                    begin = perf_counter()
+                    action()
+                    times.append(perf_counter() - begin)
+                seconds[action.__name__, size] = min(times)
+    return seconds, bool(halves[0][0] == halves[1][-1] == 2**repeats)
