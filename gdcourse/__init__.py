@@ -22,14 +22,12 @@ from gdcourse.engine.many import Runs, descend_many
 from gdcourse.engine.sharded import ShardedArray, open_shards, write_shards
 from gdcourse.history import History, Run
 from gdcourse.lesson.source import source_of
+from gdcourse.lesson.theory import noise_floor, stability_limit, stationary_covariance
 from gdcourse.noise import (
     batch_gradient_variance,
     estimate_noise_scale,
     gradient_variance,
-    noise_floor,
     noise_scale,
-    stability_limit,
-    stationary_covariance,
 )
 from gdcourse.objectives import (
     MLP,

@@ -6,13 +6,6 @@ from typing import NamedTuple
 from gdcourse.base import validation
 from gdcourse.rows import open_problem, weighted_mean
 
-__all__ = [
-    "accumulate_gradient",
-    "iterations_per_epoch",
-    "training_counts",
-    "training_memory",
-]
-
 
 class TrainingCounts(NamedTuple):
     """How many of each a training run makes."""
@@ -47,11 +40,6 @@ def iterations_per_epoch(n_samples, batch_size, drop_last=False):
     Returns
     -------
     int
-
-    Raises
-    ------
-    ValueError
-        For a batch size outside 1..n_samples.
 
     Examples
     --------
@@ -104,11 +92,6 @@ def accumulate_gradient(objective, theta, micro_batches):
     Returns
     -------
     array, shaped like `theta`
-
-    Raises
-    ------
-    ValueError
-        Where there is no micro-batch, or one of them does not fit the objective.
 
     Examples
     --------

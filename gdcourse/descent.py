@@ -14,18 +14,7 @@ from gdcourse.schedules import as_schedule, rate_at
 
 
 class Rule(NamedTuple):
-    """How a descent steps: v ← β·v − α_t·∇J_batch(θ), θ ← θ + v.
-
-    Attributes
-    ----------
-    objective : Objective
-    schedule : Schedule
-        α_t.
-    momentum : float
-        β.
-    nesterov : bool
-        Whether the gradient is taken at θ + β·v.
-    """
+    """How a descent steps: v ← β·v − α_t·∇J_batch(θ), θ ← θ + v."""
 
     objective: Objective
     schedule: Any
@@ -38,18 +27,9 @@ class Rule(NamedTuple):
 
 
 class State(NamedTuple):
-    """Where a descent stands.
+    """Where a descent stands."""
 
-    Attributes
-    ----------
-    step : int
-        Updates made so far.
-    samples_seen : int
-    theta : array
-    velocity : array, or 0.0 at the start
-    """
-
-    step: int
+    step: int  # updates made so far
     samples_seen: int
     theta: Any
     velocity: Any = 0.0
@@ -79,7 +59,7 @@ def updates(
     nesterov=False,
     rng=None,
 ):
-    """Every update of a gradient descent, for ever: θ ← θ − α_t·∇J_batch(θ).
+    """Every update of a gradient descent, without end: θ ← θ − α_t·∇J_batch(θ).
 
     With momentum, v ← β·v − α_t·∇J_batch(θ) and θ ← θ + v, from v = 0: the heavy ball. With
     `nesterov` the gradient is taken at θ + β·v.

@@ -14,29 +14,19 @@ import numpy as np
 from gdcourse.base import validation
 from gdcourse.base.backend import array_namespace, asarray, to_host
 
-__all__ = ["MLP", "LeastSquares", "LogisticRegression", "Objective", "SoftmaxRegression"]
-
 
 class Objective:
     """What a descent asks of an objective: a loss, its gradient, and those of the samples.
 
-    Anything with the first three methods will do. A class that inherits from this one may add
-    to them what it can compute faster or check.
+    Anything with the first three methods will do; the others stand here for all.
 
     All methods take `theta`, `X` of shape (n, d) and `y` of shape (n,), arrays of one library.
     Those of the package also take many runs at once: axes before the ones named here, of theta,
     of X and y, or of all three, give as many losses and gradients.
-
-    Attributes
-    ----------
-    l2 : float
-        Weight of the ridge term (l2/2)·‖θ‖².
-    width : int
-        Values that a gradient makes of a row, if these are more than d.
     """
 
-    l2 = 0.0
-    width = 1
+    l2 = 0.0  # weight of the ridge term (l2/2)·‖θ‖²
+    width = 1  # values that a gradient makes of a row, if these are more than d
 
     def loss(self, theta, X, y):
         """The mean loss over the rows given: a 0-d array."""
@@ -151,7 +141,6 @@ def _multiply(A, v, axes):
 
 
 def _check_rows(X, y):
-    """Labels of another shape would be broadcast in silence."""
     if y.shape != X.shape[:-1]:
         raise ValueError(f"y must have shape {X.shape[:-1]} to match the rows of X, got {y.shape}")
 
@@ -197,13 +186,6 @@ class LogisticRegression(_LinearModel):
     References
     ----------
     D. R. Cox (1958), doi:10.1111/j.2517-6161.1958.tb00292.x.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> X, y = np.array([[1.0], [2.0]]), np.array([0.0, 1.0])
-    >>> LogisticRegression().gradient(np.array([0.0]), X, y)
-    array([-0.25])
     """
 
     l2: float = 0.0
@@ -277,13 +259,6 @@ class SoftmaxRegression(_SoftmaxOutput, _LinearModel):
         Two or more.
     l2 : float
         Weight of the ridge term, zero or more.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> X, y = np.array([[1.0], [1.0]]), np.array([0.0, 1.0])
-    >>> SoftmaxRegression(2).gradient(np.zeros((1, 2)), X, y)
-    array([[0., 0.]])
     """
 
     n_classes: int
@@ -323,11 +298,7 @@ class MLP(_SoftmaxOutput, Objective):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> model = MLP((64, 32, 10))
-    >>> model.n_parameters
-    2410
-    >>> model.initial(np.random.default_rng(0)).shape
+    >>> MLP((64, 32, 10)).initial(rng=0).shape
     (2410,)
 
     References
@@ -355,17 +326,7 @@ class MLP(_SoftmaxOutput, Objective):
     def initial(self, rng=None, like=None, dtype="float64"):
         """Random parameters, shape (n_parameters,): uniform weights (Glorot), zero biases.
 
-        Parameters
-        ----------
-        rng : numpy.random.Generator, seed or None
-        like : array, optional
-            Decides the library and the device; NumPy by default.
-        dtype : str
-            Name of a floating-point type.
-
-        Returns
-        -------
-        (n_parameters,) array
+        They are of the library and on the device of `like`, by default NumPy's.
         """
         rng = np.random.default_rng(rng)
         layers = []

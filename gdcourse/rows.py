@@ -21,15 +21,7 @@ ONE_PASS = {}
 
 
 class InMemory:
-    """Rows in memory, on a device or in a memory map, read in blocks that a cache holds.
-
-    Attributes
-    ----------
-    X : (n, d) array
-    y : (n,) array
-    block : int
-        The most rows to work on at a time.
-    """
+    """Rows in memory, on a device or in a memory map, read in blocks that a cache holds."""
 
     def __init__(self, X, y, width=1):
         self.X, self.y = X, y
@@ -91,28 +83,14 @@ class InMemory:
 
 
 def own(X, y, *, look=True):
-    """The owner of the rows of X and y, checked.
-
-    Parameters
-    ----------
-    X : (n, d) array, or ShardedArray
-    y : (n,) array, or ShardedArray
-    look : bool
-        Whether to read the values, for NaN and infinity.
-    """
+    """The owner of the rows of X and y, checked; with `look`, for NaN and infinity too."""
     return getattr(X, "owner", InMemory).open(X, y, look=look)
 
 
 def open_problem(objective, theta, X, y, *, look=True):
-    """What a computation starts from, checked.
+    """What a computation starts from, checked: an `Objective`, θ, and the owner of the rows.
 
-    Returns
-    -------
-    objective : Objective
-        With all methods of the class, where it came with the three of the protocol.
-    theta : array
-        In the wider precision of `theta` and `X`.
-    data : InMemory, or another owner
+    θ takes the wider precision of `theta` and `X`.
     """
     objective = complete(objective)
     theta, data = getattr(X, "owner", InMemory).open_problem(objective, theta, X, y, look=look)

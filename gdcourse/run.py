@@ -23,14 +23,6 @@ from gdcourse.objectives import LeastSquares
 from gdcourse.rows import open_problem
 from gdcourse.sampling import FullBatch, Shuffled
 
-__all__ = [
-    "batch_gradient_descent",
-    "descend",
-    "evaluate",
-    "minibatch_gradient_descent",
-    "stochastic_gradient_descent",
-]
-
 
 def descend(
     X,
@@ -159,7 +151,6 @@ def evaluate(objective, theta, X, y):
     ----------
     objective : Objective
     theta : array
-        Shaped as the objective asks.
     X : (n, d) array, or ShardedArray
     y : (n,) array, or ShardedArray
 
@@ -215,19 +206,9 @@ def batch_gradient_descent(
     >>> theta.round(6).tolist()
     [2.0]
     """
-    return descend(
-        X,
-        y,
-        theta_init,
-        objective=objective,
-        batches=FullBatch(),
-        learning_rate=learning_rate,
-        n_epochs=n_epochs,
-        tol=tol,
-        record_every=record_every,
-        progress=progress,
-        checkpoint=checkpoint,
-    )
+    run = {"objective": objective, "learning_rate": learning_rate, "n_epochs": n_epochs}
+    run |= {"tol": tol, "record_every": record_every, "progress": progress}
+    return descend(X, y, theta_init, batches=FullBatch(), checkpoint=checkpoint, **run)
 
 
 def stochastic_gradient_descent(
@@ -269,20 +250,9 @@ def stochastic_gradient_descent(
     >>> theta.round(3).tolist(), history.step[-1].item()
     ([2.0], 20)
     """
-    return descend(
-        X,
-        y,
-        theta_init,
-        objective=objective,
-        batches=Shuffled(1),
-        learning_rate=learning_rate,
-        n_epochs=n_epochs,
-        rng=rng,
-        tol=tol,
-        record_every=record_every,
-        progress=progress,
-        checkpoint=checkpoint,
-    )
+    run = {"objective": objective, "learning_rate": learning_rate, "n_epochs": n_epochs}
+    run |= {"rng": rng, "tol": tol, "record_every": record_every, "progress": progress}
+    return descend(X, y, theta_init, batches=Shuffled(1), checkpoint=checkpoint, **run)
 
 
 def minibatch_gradient_descent(
@@ -328,17 +298,6 @@ def minibatch_gradient_descent(
     >>> theta.round(2).tolist(), history.step[-1].item()
     ([1.98], 100)
     """
-    return descend(
-        X,
-        y,
-        theta_init,
-        objective=objective,
-        batches=Shuffled(batch_size),
-        learning_rate=learning_rate,
-        n_epochs=n_epochs,
-        rng=rng,
-        tol=tol,
-        record_every=record_every,
-        progress=progress,
-        checkpoint=checkpoint,
-    )
+    run = {"objective": objective, "learning_rate": learning_rate, "n_epochs": n_epochs}
+    run |= {"rng": rng, "tol": tol, "record_every": record_every, "progress": progress}
+    return descend(X, y, theta_init, batches=Shuffled(batch_size), checkpoint=checkpoint, **run)

@@ -1,7 +1,7 @@
 """Sampling schemes: which rows make up each mini-batch of each epoch.
 
 A scheme is an immutable value. ``scheme.epochs(n_samples, rng)`` yields one `Epoch` after
-another, for ever. Rows are always drawn on the host by a NumPy generator, so that every array
+another, without end. Rows are always drawn on the host by a NumPy generator, so that every array
 library sees the same batches from the same seed.
 """
 
@@ -16,22 +16,6 @@ from gdcourse.base import validation
 from gdcourse.base.backend import array_namespace, asarray, is_array_api_obj, to_host
 from gdcourse.rows import own
 
-__all__ = [
-    "Balanced",
-    "BlockShuffled",
-    "Epoch",
-    "FullBatch",
-    "InOrder",
-    "Sampler",
-    "Shuffled",
-    "ShuffledOnce",
-    "Stratified",
-    "WithReplacement",
-    "sampled_batches",
-    "shuffled_batches",
-    "stratified_batches",
-]
-
 
 @dataclass(frozen=True, eq=False)
 class Epoch:
@@ -44,11 +28,6 @@ class Epoch:
         are then slices, which copy nothing.
     bounds : (k + 1,) int array
         Batch j is ``order[bounds[j]:bounds[j + 1]]``, which holds a row at least.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For bounds that are not whole, that leave a batch empty, or that end beyond `order`.
 
     Examples
     --------
@@ -132,19 +111,9 @@ class Sampler(Protocol):
     """What a descent asks of a sampling scheme; anything with this method will do."""
 
     def epochs(self, n_samples, rng) -> Iterator[Epoch]:
-        """One pass after another, for ever.
+        """One pass over `n_samples` rows after another, without end, drawn with `rng`.
 
-        Parameters
-        ----------
-        n_samples : int
-            Rows of the data.
-        rng : numpy.random.Generator
-            What the scheme draws with; those of the package take a seed or None too.
-
-        Yields
-        ------
-        Epoch, or an iterable of batches
-            Each batch a list or an array of row numbers.
+        A pass is an `Epoch`, or an iterable of batches: lists or arrays of row numbers.
         """
 
 
@@ -197,7 +166,7 @@ class _Scheme:
                 object.__setattr__(self, name, int(value))
 
     def epochs(self, n_samples, rng=None):
-        """Epochs for ever; `rng` is a Generator, a seed or None."""
+        """Epochs without end; `rng` is a Generator, a seed or None."""
         self._check(validation.check_count("n_samples", n_samples))
         return self._epochs(n_samples, np.random.default_rng(rng))
 
@@ -219,7 +188,7 @@ class FullBatch:
     """All rows in one batch: full-batch gradient descent."""
 
     def epochs(self, n_samples, rng=None):
-        """Epochs of one batch, for ever; nothing is drawn."""
+        """Epochs of one batch, without end; nothing is drawn."""
         validation.check_count("n_samples", n_samples)
         return self._epochs(n_samples)
 
@@ -333,14 +302,12 @@ class BlockShuffled(_Scheme):
 
     Parameters
     ----------
-    batch_size : int
-        From 1 to the number of samples.
+    batch_size, drop_last
+        As in `Shuffled`.
     block_size : int
         Neighbouring rows that are read together.
     buffer_blocks : int
         Blocks that are shuffled together.
-    drop_last : bool
-        Whether to leave out a last batch that would be shorter than the others.
 
     References
     ----------
@@ -402,11 +369,9 @@ class Stratified(_ByClass):
 
     Parameters
     ----------
-    batch_size : int
-        From 1 to the number of samples.
+    batch_size, drop_last
+        As in `Shuffled`.
     labels : (n_samples,) array on the host
-    drop_last : bool
-        Whether to leave out a last batch that would be shorter than the others.
     """
 
     def _epochs(self, n_samples, rng):
@@ -440,11 +405,9 @@ class Balanced(_ByClass):
 
     Parameters
     ----------
-    batch_size : int
-        From 1 to the number of samples.
+    batch_size, drop_last
+        As in `WithReplacement`.
     labels : (n_samples,) array on the host
-    drop_last : bool
-        Whether an epoch has ⌊n/b⌋ batches and not ⌈n/b⌉.
     """
 
     def _epochs(self, n_samples, rng):
@@ -493,12 +456,9 @@ def sampled_batches(X, y, batch_size, n_batches, rng=None):
 
     Parameters
     ----------
-    X : (n, d) array
-    y : (n,) array
-    batch_size : int
-        From 1 to n.
+    X, y, batch_size, rng
+        As in `shuffled_batches`.
     n_batches : int
-    rng : numpy.random.Generator, seed or None
 
     Returns
     -------
@@ -523,11 +483,8 @@ def stratified_batches(X, y, batch_size, rng=None):
 
     Parameters
     ----------
-    X : (n, d) array
-    y : (n,) array of class labels
-    batch_size : int
-        From 1 to n; the last batch can be shorter.
-    rng : numpy.random.Generator, seed or None
+    X, y, batch_size, rng
+        As in `shuffled_batches`; y holds class labels.
 
     Returns
     -------

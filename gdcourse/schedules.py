@@ -1,7 +1,7 @@
 """Learning-rate schedules: values that turn a step t = 0, 1, 2, ... into a learning rate.
 
-Each is an immutable, picklable value and a plain callable. A step may be an integer or an
-array of integers. Any function of the step serves as a schedule too.
+Each is an immutable, picklable value, and takes a step or an array of steps. Any function of the
+step serves as a schedule too.
 """
 
 from dataclasses import dataclass
@@ -11,21 +11,29 @@ import numpy as np
 
 from gdcourse.base import validation
 
-__all__ = [
-    "constant",
-    "cosine",
-    "exponential",
-    "inverse_sqrt",
-    "inverse_time",
-    "piecewise",
-    "warmup",
-]
+__all__ = ["constant", "cosine", "exponential", "inverse_sqrt", "inverse_time"]
+__all__ += ["piecewise", "warmup"]
+
+
+LEAST = np.finfo(float).tiny  # a rate of zero would end a run that a smaller one would not
 
 
 class _Schedule:
     """A schedule of this file: a call takes an array of steps as well as one."""
 
     takes_arrays = True
+
+    def __post_init__(self):
+        for name, check in CHECKS.items():
+            if hasattr(self, name):
+                check(name, getattr(self, name))
+
+
+CHECKS = {
+    "learning_rate": validation.check_positive,
+    "decay": validation.check_non_negative,
+    "n_steps": validation.check_count,
+}
 
 
 @dataclass(frozen=True)
@@ -44,9 +52,6 @@ class constant(_Schedule):
     """
 
     learning_rate: float
-
-    def __post_init__(self):
-        validation.check_positive("learning_rate", self.learning_rate)
 
     def __call__(self, step):
         return self.learning_rate + 0.0 * step
@@ -76,12 +81,8 @@ class inverse_time(_Schedule):
     learning_rate: float
     decay: float
 
-    def __post_init__(self):
-        validation.check_positive("learning_rate", self.learning_rate)
-        validation.check_non_negative("decay", self.decay)
-
     def __call__(self, step):
-        return self.learning_rate / (1 + self.decay * step)
+        return self.learning_rate / (1 + float(self.decay) * step)
 
 
 @dataclass(frozen=True)
@@ -108,17 +109,13 @@ class inverse_sqrt(_Schedule):
     learning_rate: float
     decay: float
 
-    def __post_init__(self):
-        validation.check_positive("learning_rate", self.learning_rate)
-        validation.check_non_negative("decay", self.decay)
-
     def __call__(self, step):
-        return self.learning_rate / (1 + self.decay * step) ** 0.5
+        return self.learning_rate / (1 + float(self.decay) * step) ** 0.5
 
 
 @dataclass(frozen=True)
 class exponential(_Schedule):
-    """α·decayᵗ, with 0 < decay ≤ 1.
+    """α·decayᵗ, with 0 < decay ≤ 1; never zero, however large t is.
 
     Parameters
     ----------
@@ -129,7 +126,7 @@ class exponential(_Schedule):
 
     Examples
     --------
-    >>> exponential(0.1, decay=0.5)(2)
+    >>> float(exponential(0.1, decay=0.5)(2))
     0.025
     """
 
@@ -137,12 +134,12 @@ class exponential(_Schedule):
     decay: float
 
     def __post_init__(self):
-        validation.check_positive("learning_rate", self.learning_rate)
+        super().__post_init__()
         if validation.check_positive("decay", self.decay) > 1:
             raise ValueError(f"decay must be in (0, 1], got {self.decay}")
 
     def __call__(self, step):
-        return self.learning_rate * self.decay**step
+        return np.maximum(self.learning_rate * self.decay ** np.float64(step), LEAST)
 
 
 @dataclass(frozen=True)
@@ -206,17 +203,13 @@ class cosine(_Schedule):
     learning_rate: float
     n_steps: int
 
-    def __post_init__(self):
-        validation.check_positive("learning_rate", self.learning_rate)
-        validation.check_count("n_steps", self.n_steps)
-
     def __call__(self, step):
-        left = 1 - np.minimum(step, self.n_steps - 1) / self.n_steps
+        left = 1 - np.minimum(1.0 * step, self.n_steps - 1) / self.n_steps
         return self.learning_rate * np.sin(0.5 * np.pi * left) ** 2  # 1 + cos would round to zero
 
 
 @dataclass(frozen=True)
-class warmup:
+class warmup(_Schedule):
     """The first `n_steps` of `schedule` scaled by 1/n_steps, 2/n_steps, ..., 1.
 
     A linear ramp that starts above zero.
@@ -244,18 +237,20 @@ class warmup:
 
     def __post_init__(self):
         object.__setattr__(self, "schedule", as_schedule(self.schedule))
-        validation.check_count("n_steps", self.n_steps)
+        super().__post_init__()
 
     @property
     def takes_arrays(self):
         return getattr(self.schedule, "takes_arrays", False)
 
     def __call__(self, step):
-        return self.schedule(step) * np.minimum(1, (step + 1) / self.n_steps)
+        return self.schedule(step) * np.minimum(1, (step + 1.0) / self.n_steps)
 
 
 def as_schedule(learning_rate):
     """A schedule from a number or from any function of the step."""
+    if isinstance(learning_rate, type):
+        raise TypeError(f"learning_rate must be a value such as constant(0.1), got {learning_rate}")
     return learning_rate if callable(learning_rate) else constant(learning_rate)
 
 

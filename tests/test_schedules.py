@@ -111,9 +111,36 @@ def test_a_bad_rate_names_its_step(bad, first):
 
 
 def test_a_rate_that_fades_to_zero_names_its_step():
-    vanishing = schedules.exponential(1.0, 1e-100)
     with pytest.raises(ValueError, match=r"gives 0.0 at step 4"):
-        schedules.rates(vanishing, 0, 8)
+        schedules.rates(lambda step: 1e-100**step, 0, 8)
+
+
+@pytest.mark.parametrize("step", [73_922, 10**9, np.array([0, 73_922]), np.array([80_000.0])])
+def test_an_exponential_rate_is_small_and_not_zero(step):
+    """0.1·0.99ᵗ is zero in double precision from step 73,922 on, which ended long runs."""
+    rate = schedules.exponential(0.1, 0.99)(step)
+    assert np.all(rate > 0)
+    assert np.min(rate) < 1e-300
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int8", "int64", "float32"])
+def test_a_step_of_any_kind_of_number_gives_the_same_rate(kind):
+    top = 127 if kind == "int8" else 255
+    for schedule in (
+        schedules.inverse_time(0.1, 1),
+        schedules.inverse_sqrt(0.1, 3),
+        schedules.exponential(0.1, 0.9),
+        schedules.cosine(0.1, 300),
+        schedules.warmup(0.1, 300),
+        schedules.piecewise([5], [1, 0.1]),
+    ):
+        found = schedule(np.array([3, top], dtype=kind))
+        np.testing.assert_allclose(found, [schedule(3), schedule(top)], rtol=1e-6)
+
+
+def test_a_class_is_no_schedule():
+    with pytest.raises(TypeError, match=r"learning_rate must be a value such as constant\(0.1\)"):
+        schedules.as_schedule(schedules.constant)
 
 
 def test_any_function_is_a_schedule():

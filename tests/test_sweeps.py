@@ -310,9 +310,8 @@ def test_a_bad_rate_names_its_step_in_a_sweep():
     X, y, theta = problem({"n": 64, "d": 4, "seed": 5, "dtype": np.float64})
     with pytest.raises(ValueError, match=r"gives -0.5 at step 40"):
         gd.stochastic_gradient_descent(X, y, theta, lambda t: 0.1 if t < 40 else -0.5, rng=0)
-    vanishing = schedules.exponential(0.1, 1e-10)
     with pytest.raises(ValueError, match=r"gives 0.0 at step 33"):
-        gd.stochastic_gradient_descent(X, y, theta, vanishing, rng=0)
+        gd.stochastic_gradient_descent(X, y, theta, lambda t: 0.1 * 1e-10**t, rng=0)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from gdcourse.base.backend import to_host
 from gdcourse.descent import updates
 from gdcourse.engine.cluster import balanced_workers, data_parallel_step
 from gdcourse.lesson.figures import COLOURS
-from gdcourse.noise import noise_floor, stability_limit, stationary_covariance
+from gdcourse.lesson.theory import noise_floor, stability_limit, stationary_covariance
 from gdcourse.sampling import FullBatch, WithReplacement
 
 __all__ = [
