@@ -63,7 +63,7 @@ def on_workers(who, folder):
 
     from distributed import Client, LocalCluster
 
-    from gdcourse.engine import workers as distributed
+    from gdcourse.engine.workers import DataParallel
 
     with (
         LocalCluster(
@@ -71,10 +71,10 @@ def on_workers(who, folder):
         ) as cluster,
         Client(cluster) as client,
     ):
-        client.run(lambda: __import__("gdcourse.distributed"))
+        client.run(lambda: __import__("gdcourse.engine.workers"))
         yield ["self"] if who == "client" else list(client.run(os.getpid).values())
-        job = distributed.DataParallel(client, gd.LeastSquares(), folder)
-        gd.descend(job.X, job.y, np.zeros(D), objective=job, batches=gd.Shuffled(16_384), **RUN)
+        job = DataParallel(client, folder)
+        gd.descend(job.X, job.y, np.zeros(D), batches=gd.Shuffled(16_384), **RUN)
         yield ["done"]
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import types
+from itertools import islice
 from pathlib import Path
 
 import array_api_strict
@@ -53,20 +54,30 @@ def test_the_check_is_not_passed_by_not_a_number():
         gpu.check(broken, batch_sizes=(1,), n_samples=128)
 
 
+class Drawn:
+    """A sampler of one epoch that was drawn before."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def epochs(self, n_samples, rng):
+        yield self.epoch
+
+
 @pytest.mark.parametrize("model", gpu.MODELS)
 def test_a_timed_step_is_a_step_of_the_package(model):
     case = gpu.make_case(model, "float64", n_samples=32)
     batches = gpu.draw(case, 8, 3)
     epoch = gd.Epoch(np.concatenate(batches), 8 * np.arange(4))
-    *_, expected = gd.descent.steps(
+    path = gd.updates(
         case.X,
         case.y,
         case.theta,
-        case.objective,
-        epoch,
-        gd.schedules.constant(gpu.LEARNING_RATE),
-        0,
+        objective=case.objective,
+        batches=Drawn(epoch),
+        learning_rate=gpu.LEARNING_RATE,
     )
+    *_, (_, _, expected) = islice(path, 4)
     np.testing.assert_allclose(gpu.runner(case, batches)(3), expected, rtol=1e-12)
 
 
