@@ -111,7 +111,7 @@ def descend(
     if checkpoint is not None:
         options = {"batches": batches, "tol": tol, "record_every": record_every}
         file = Checkpoint(checkpoint, generator, rng is not None)
-        file.know(rule, data.X.shape, state.theta, options)
+        file.know(rule, data.X, state.theta, options)
     show = show_progress(progress)
     log = Log(rule, data, file)
     interrupted = False

@@ -6,21 +6,25 @@ state of its generator. The order of the rows is not in it: a run that goes on d
 the generator's first state and passes over what is done, which is right for any sampling scheme.
 """
 
+import errno
+import glob
 import hashlib
 import io
 import json
+import operator
 import os
 import re
 from contextlib import suppress
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import numpy as np
 
 from gdcourse.base.backend import asarray, to_host
 from gdcourse.descent import State
+from gdcourse.history import Record
 
 CURE = "give another path, or remove the file to start afresh"
-COLUMNS = ("step", "epoch", "samples_seen", "seconds", "loss", "gradient_norm", "learning_rate")
 
 
 class Checkpoint:
@@ -37,30 +41,32 @@ class Checkpoint:
     Raises
     ------
     TypeError, ValueError, FileNotFoundError
-        For what is no path, for a folder in its place, and where its folder is missing.
+        For what is no path, for a folder or a device in its place, and where its folder is
+        missing.
     """
 
     def __init__(self, path, generator, seeded):
         self.path = _check_path(path)
         self.generator = generator
         self.seeded = seeded
-        self.call = {"rng": describe_generator(generator)}
+        self.call = {}
         self.stamp = None  # of the file that this run has read or written last
         self.saved_rng = None
 
-    def know(self, rule, shape, theta_init, options):
+    def know(self, rule, X, theta_init, options):
         """Describe the arguments that have to be the same whenever the call is made again."""
-        arguments = {
-            **rule._asdict(),
-            **options,
-            "shape of X": shape,
-            "dtype of theta": theta_init.dtype,
-        }
+        theta = to_host(theta_init)
+        for name, array in ("X", X), ("theta", theta):
+            self.call[f"shape of {name}"] = str(tuple(array.shape))
+            self.call[f"dtype of {name}"] = str(array.dtype).split(".")[-1]  # in every library
+        self.call["theta_init"] = digest(theta.tobytes())
+        arguments = rule._asdict() | options
+        arguments["learning_rate"] = arguments.pop("schedule")
         self.call |= {name: describe(value) for name, value in arguments.items()}
-        self.call["theta_init"] = hashlib.sha256(to_host(theta_init).tobytes()).hexdigest()
+        self.call["rng"] = describe_generator(self.generator)
 
     def read(self, state):
-        """The saved state and the rows of its history, or None where there is no file.
+        """The saved state and the records of its history, or None where there is no file.
 
         Raises
         ------
@@ -68,30 +74,30 @@ class Checkpoint:
             Where the file is damaged, is no checkpoint, or was made by another call.
         """
         self.stamp = _find_stamp(self.path)
-        if self.stamp is None:
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
             return None
         try:
-            with np.load(io.BytesIO(self.path.read_bytes()), allow_pickle=False) as file:
-                arrays = [file[name] for name in ("theta", "velocity")]
-                records = list(zip(*(file[name].tolist() for name in COLUMNS), strict=True))
-                about = json.loads(str(file["about"]))
-            then, self.saved_rng = about["call"], about["rng"]
-            step, _, samples_seen, *_ = records[-1]
-        except MemoryError:
+            arrays, records, then, self.saved_rng = _parse(content)
+            if not self.seeded:
+                with suppress(ValueError):  # of another kind of generator: told as such below
+                    self.generator.bit_generator.state = json.loads(then["rng"])
+                    self.call["rng"] = describe_generator(self.generator)
+        except MemoryError as error:
+            error.add_note(f"while the checkpoint {self.path} was read")
             raise
         except Exception as error:  # zipfile, NumPy and json each have their own for a bad byte
             raise ValueError(
-                f"the checkpoint {self.path} is damaged, or is none ({error}): {CURE}"
+                f"the checkpoint {self.path} is damaged, or is no checkpoint ({error}): {CURE}"
             ) from error
-        if not self.seeded:
-            with suppress(ValueError):  # of another kind of generator: told as such just below
-                self.generator.bit_generator.state = json.loads(then["rng"])
-                self.call["rng"] = then["rng"]
         for name in {**self.call, **then}:
             if then.get(name) != self.call.get(name):
                 raise self.refuse(tell_difference(name, then.get(name), self.call.get(name)))
-        theta, velocity = (asarray(array, like=state.theta) for array in arrays)
-        return State(step, samples_seen, theta, velocity), records
+        theta, velocity = (
+            asarray(array, like=state.theta) if array.size else 0.0 for array in arrays
+        )
+        return State(records[-1].step, records[-1].samples_seen, theta, velocity), records
 
     def compare_loss(self, records, measured):
         """Raise ValueError where θ does not have the loss that was recorded: the data differ.
@@ -102,9 +108,9 @@ class Checkpoint:
         then, now = records[-1].loss, float(measured[0])
         scale = np.nan_to_num(abs(records[0].loss), posinf=0.0)
         allowed = 1000 * np.finfo(measured[1].dtype).eps * max(scale, abs(then))
-        if not (np.isclose(now, then, rtol=0, atol=allowed, equal_nan=True)):
+        if not np.isclose(now, then, rtol=0, atol=allowed, equal_nan=True):
             raise self.refuse(
-                f"X or y differ from those of the saved run: its loss was {then} and is {now}"
+                f"X or y differ, for the loss at the saved theta was {then} and is {now}"
             )
 
     def compare_rates(self, records, rates):
@@ -122,10 +128,10 @@ class Checkpoint:
         while reached < step:
             part = next(parts, None)
             if part is None:
-                raise self.refuse(f"it stands at step {step}, but n_epochs ends at step {reached}")
+                raise self.refuse(f"it is at step {step}, and n_epochs ends at step {reached}")
             reached += len(part.epoch)
         if reached != step or describe_generator(self.generator) != self.saved_rng:
-            raise self.refuse("batches draws other rows than before")
+            raise self.refuse("batches does not draw the rows that it drew before")
 
     def write(self, state, records):
         """Put a run in the file, which keeps the one before until this one is complete.
@@ -136,18 +142,19 @@ class Checkpoint:
             Where somebody else has written the file in the meantime; it is left as it is.
         """
         about = json.dumps({"call": self.call, "rng": describe_generator(self.generator)})
-        columns = dict(zip(COLUMNS, map(np.asarray, zip(*records, strict=True)), strict=True))
-        arrays = {"theta": to_host(state.theta), "velocity": np.zeros(())}
-        if not isinstance(state.velocity, float):
-            arrays["velocity"] = to_host(state.velocity)
-        # A name of its own: what a kill left behind, or another process writes, is not in the way.
-        temporary = self.path.with_name(f"{self.path.name}.{os.urandom(4).hex()}.tmp")
+        columns = zip(Record._fields, map(np.asarray, zip(*records, strict=True)), strict=True)
+        at_rest = type(state.velocity) is float  # the 0.0 of the start, told as an empty array
+        velocity = np.empty(0) if at_rest else to_host(state.velocity)
+        arrays = {"theta": to_host(state.theta), "velocity": velocity}
+        _remove_orphans(self.path)
+        temporary = _name_temporary(self.path)
         try:
             with open(temporary, "xb") as file:
-                np.savez(file, about=np.array(about), **arrays, **columns)
+                np.savez(file, about=np.array(about), **arrays, **dict(columns))
                 file.flush()
                 os.fsync(file.fileno())
-            if _find_stamp(self.path) not in (None, self.stamp):
+            is_free = _find_stamp(self.path) in (None, self.stamp)
+            if not (is_free and temporary.exists()):  # another run removes it as an orphan
                 raise ValueError(
                     f"the checkpoint {self.path} was written by another program during this run, "
                     "and is left as it is: give every run a path of its own"
@@ -167,8 +174,17 @@ class Checkpoint:
 
 
 def describe(value):
-    """An argument as a text that is the same in another process: its repr without addresses."""
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+    """An argument as a text that is the same in another process: its repr without addresses.
+
+    What a dataclass holds in arrays, or leaves out of its repr as a scheme does its labels, is
+    told by a digest.
+    """
+    text = repr(value)
+    for field in fields(value) if is_dataclass(value) else ():
+        held = getattr(value, field.name)
+        if not field.repr or isinstance(held, np.ndarray):
+            text += f" with {field.name} {digest(repr(np.asarray(held).tolist()).encode())}"
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)
 
 
 def describe_generator(generator):
@@ -176,10 +192,37 @@ def describe_generator(generator):
     return json.dumps(generator.bit_generator.state, default=lambda value: value.tolist())
 
 
+def digest(content):
+    """A short text that tells bytes from others."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
 def tell_difference(name, then, now):
     """What differs between two calls, in words."""
-    told = all(len(str(value)) < 200 for value in (then, now)) and name != "theta_init"
-    return f"{name} was {then} and is {now}" if told else f"{name} was another"
+    told = name not in ("rng", "theta_init") and len(f"{then}{now}") < 400
+    return f"{name} was {then} and is {now}" if told else f"{name} differs"
+
+
+def _parse(content):
+    """θ and the velocity, the records, the call, and the state of its generator; or any error."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        theta, velocity = file["theta"], file["velocity"]
+        columns = [file[name].tolist() for name in Record._fields]
+        about = json.loads(str(file["about"]))
+    call, rng = dict(about["call"]), about["rng"]
+    records = [
+        Record(operator.index(step), float(epoch), operator.index(seen), *map(float, rest))
+        for step, epoch, seen, *rest in zip(*columns, strict=True)
+    ]
+    if not (
+        records
+        and str(theta.shape) == call["shape of theta"]
+        and np.can_cast(call["dtype of theta"], theta.dtype)  # a gradient may have widened it
+        and velocity.shape in (theta.shape, (0,))
+        and theta.dtype.kind == velocity.dtype.kind == "f"
+    ):
+        raise ValueError("it does not hold the arrays that it promises")
+    return (theta, velocity), records, call, rng
 
 
 def _check_path(path):
@@ -188,12 +231,36 @@ def _check_path(path):
     except TypeError:
         raise TypeError(f"checkpoint must be a path, got {path!r}") from None
     path = Path(os.path.realpath(path))  # what a link leads to, wherever the run goes meanwhile
-    if path.exists() and not path.is_file():
-        kind = "a folder" if path.is_dir() else "no plain file"
-        raise ValueError(f"checkpoint must be the path of a file, but {path} is {kind}")
+    if os.path.isdir(path):
+        raise ValueError(f"checkpoint must be the path of a file, but {path} is a folder")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError(f"checkpoint must be a regular file, but {path} is a device or a pipe")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"checkpoint: there is no folder {path.parent}; make it first")
+    temporary = _name_temporary(path)
+    try:
+        _find_stamp(temporary)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise ValueError(
+            f"checkpoint must have a shorter name: {path.name} has {len(path.name)} letters, and "
+            f"{len(temporary.name) - len(path.name)} are added while it is written"
+        ) from None
     return path
+
+
+def _name_temporary(path):
+    """Where to write a file before it is whole: a name that no other process has."""
+    return path.with_name(f"{path.name}.{os.urandom(4).hex()}.tmp")
+
+
+def _remove_orphans(path):
+    """Remove what kills have left behind of earlier writes."""
+    pattern = f"{glob.escape(path.name)}.{'[0-9a-f]' * 8}.tmp"
+    for orphan in path.parent.glob(pattern):
+        with suppress(OSError):  # another process has removed it, or on Windows is writing it
+            orphan.unlink()
 
 
 def _find_stamp(path):
