@@ -36,8 +36,11 @@ ARRAY_NAMES = {name for name in dir(np.ndarray) if not name.startswith("_")} | {
 # What NumPy's arrays have and CuPy's lack, where no array of CuPy's can come.
 NUMPY_ONLY = {
     ("backend", "to_device"): "arrays of CuPy have returned two lines above",
-    ("sweeps", "ctypes"): "the loops that Numba compiles take arrays of NumPy alone",
+    ("compiled", "ctypes"): "the loops that Numba compiles take arrays of NumPy alone",
 }
+
+
+OWNERS = {"data", "owner"}  # of rows: they have a mean, and are no arrays
 
 
 class Use(NamedTuple):
@@ -113,7 +116,7 @@ class Collector(ast.NodeVisitor):
         if library := self.library(root):
             self.uses.append((Use(library, ".".join(path), *call), node.lineno))
         elif node.attr in ARRAY_NAMES and not (
-            isinstance(node.value, ast.Name) and node.value.id in self.modules
+            isinstance(node.value, ast.Name) and node.value.id in {*self.modules, *OWNERS}
         ):
             self.uses.append((Use("array", node.attr, *call), node.lineno))
 
