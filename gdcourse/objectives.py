@@ -344,7 +344,6 @@ class MLP(_SoftmaxOutput, Objective):
         return self._activations(self._weights(theta), X)[-1]
 
     def loss(self, theta, X, y):
-        """J(θ) on the rows given, a 0-d array."""
         _check_rows(X, y)
         losses = self.sample_losses(self.predict(theta, X), y)
         return array_namespace(losses).mean(losses, axis=-1) + _ridge(self.l2, theta, axes=1)
@@ -357,7 +356,8 @@ class MLP(_SoftmaxOutput, Objective):
             of_weights = inputs.mT @ delta
             of_biases = xp.sum(delta, axis=-2)
             layers += [xp.reshape(of_weights, (*of_biases.shape[:-1], -1)), of_biases]
-        return xp.concat(layers, axis=-1) / X.shape[-2] + self.l2 * theta
+        gradient = xp.concat(layers, axis=-1) / X.shape[-2]
+        return gradient + self.l2 * theta if self.l2 else gradient
 
     def per_sample_gradients(self, theta, X, y):
         """∇L_i(θ) + l2·θ for every row, shape (n, n_parameters)."""
