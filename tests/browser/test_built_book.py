@@ -17,7 +17,7 @@ from browsing import browser, html, served
 from sphinx.search.en import SearchEnglish
 
 import course
-import paper
+from tools import paper
 
 DOI = re.compile(r"10\.\d{4,9}/[!-~]+")
 ARXIV = re.compile(r"(abs|pdf|html)/(\d{4}\.\d{4,5}(v\d+)?|[a-z-]+(\.[A-Z]{2})?/\d{7})")
@@ -107,8 +107,8 @@ def test_a_wrong_link_is_seen(tmp_path):
 def unsolved():
     """Return the folder of the book built without solutions."""
     options = ("--no-solutions",)
-    assert course.book(*options) == 0
-    return course.built(options)
+    assert course.build(*options) == 0
+    return course.choose_folder(options)
 
 
 TAG = re.compile(r"<[^>]*>")
@@ -252,7 +252,7 @@ def test_the_zip_opens_from_the_disk(browser, html, tmp_path):
 
 
 def test_on_paper_every_link_stays_inside(html):
-    text = paper.whole(html, paper.pages())
+    text = paper.join_pages(html, paper.list_pages())
     addresses = re.findall(r'<a\b[^>]*\shref="([^"]*)"', text)
     inside = {address.removeprefix("#") for address in addresses if address.startswith("#")}
     assert len(inside) > 100
