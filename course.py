@@ -11,7 +11,9 @@
     python3 course.py lint                  ruff over the code, codespell over the prose
     python3 course.py bench [ARGUMENT ...]  side-by-side timings, on this machine
 
-With --no-solutions, `book`, `zip` and `pdf` leave out the worked solutions, for teachers.
+With --no-solutions, `book`, `zip` and `pdf` leave out the worked solutions, for teachers. With
+--quick, `test` leaves out what needs a book, a kernel, a browser or workers; with --coverage, it
+also holds the share of the package that the whole suite runs.
 
 It needs Python 3.11 or later and nothing else: every verb first makes .venv and installs
 requirements.txt into it, where they are missing or have changed, and then runs inside it. With
@@ -282,18 +284,22 @@ def lint():
     return max([run(*command) for command in commands])
 
 
-def test(*arguments):
-    """Lint, build and run pytest; the whole suite, without arguments, also holds the coverage.
+# Two processes, a file in one of them, since a chapter needs its one kernel; in the order of
+# conftest.py, which begins with the long ones, so that both end together.
+SHARED_OUT = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+QUICK = ("-m", "not slow")
+COVERAGE = ("--cov=gdcourse", "--cov-report=term-missing:skip-covered", "--cov-fail-under=98")
 
-    The whole suite runs in two processes, a file in one of them: a chapter needs its one kernel.
-    """
-    coverage = ("--cov=gdcourse", "--cov-report=term-missing:skip-covered", "--cov-fail-under=98")
-    whole = ("-n", "2", "--dist", "loadfile", *coverage)
-    statuses = {
-        "lint": lint(),
-        "book": build(),
-        "pytest": run("pytest", *(arguments or whole)),
-    }
+
+def test(*arguments):
+    """Lint, build and run pytest, with `arguments`; --quick and --coverage are the runner's own."""
+    own = {"--quick": QUICK, "--coverage": COVERAGE}
+    options = [word for name in own if name in arguments for word in own[name]]
+    given = [argument for argument in arguments if argument not in own]
+    statuses = {"lint": lint()}
+    if "--quick" not in arguments:
+        statuses["book"] = build()
+    statuses["pytest"] = run("pytest", *options, *(given or SHARED_OUT))
     failed = [name for name, status in statuses.items() if status]
     return f"Failed: {', '.join(failed)}." if failed else 0
 

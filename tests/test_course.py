@@ -441,6 +441,68 @@ def test_a_zip_of_the_same_files_is_the_same(tmp_path):
         assert archive.namelist() == ["book/a.txt", "book/b/two.txt"]
 
 
+# The examination
+
+
+@pytest.fixture
+def examination(monkeypatch):
+    """Return a function that gives the steps of `course.py test`, each of which ends well."""
+    done = []
+    monkeypatch.setattr(course, "lint", lambda: done.append("lint"))
+    monkeypatch.setattr(course, "build", lambda: done.append("book"))
+    monkeypatch.setattr(course, "run", lambda *command: done.append(" ".join(command)))
+
+    def examine(*arguments):
+        done.clear()
+        assert course.test(*arguments) == 0
+        return list(done)
+
+    return examine
+
+
+def test_the_whole_examination_is_shared_out_and_measures_no_coverage(examination):
+    lint, book, tests = examination()
+    assert (lint, book) == ("lint", "book")
+    assert tests == "pytest -n 2 --dist loadfile --no-loadscope-reorder"
+
+
+def test_coverage_is_held_where_it_is_asked_for(examination):
+    *_, tests = examination("--coverage")
+    assert "--cov=gdcourse" in tests
+    assert "--cov-fail-under=98" in tests
+    assert "-n 2" in tests
+
+
+def test_a_quick_examination_needs_no_book(examination):
+    assert examination("--quick") == ["lint", f"pytest -m not slow {' '.join(course.SHARED_OUT)}"]
+
+
+def test_arguments_go_to_pytest(examination):
+    *_, tests = examination("tests/test_noise.py", "--quick", "-x")
+    assert tests == "pytest -m not slow tests/test_noise.py -x"
+
+
+def test_what_needs_a_browser_a_kernel_or_workers_is_slow(pytestconfig):
+    hook = pytestconfig.pluginmanager.get_plugin(str(course.ROOT / "conftest.py"))
+
+    class Item:
+        def __init__(self, nodeid, *fixturenames):
+            self.nodeid, self.fixturenames, self.marks = nodeid, fixturenames, []
+            self.add_marker = self.marks.append
+
+    slow = [
+        Item("tests/browser/test_pages.py::test_no_formula_is_wrong"),
+        Item("tests/test_distributed.py::test_no_worker_left_is_an_error"),
+        Item("tests/test_notebooks.py::test_an_executed_notebook_has_no_faults", "executed"),
+    ]
+    quick = [Item("tests/test_noise.py::test_a", "xp"), Item("gdcourse/noise.py::gdcourse.noise")]
+    items = [*quick, *slow]
+    hook.pytest_collection_modifyitems(items)
+    assert [item.marks for item in slow + quick] == [["slow"]] * 3 + [[]] * 2
+    assert items == [*slow[:2], *quick, slow[2]]  # long files first
+    assert all((course.ROOT / name).exists() for name in hook.LONG)
+
+
 WORKFLOWS = sorted((course.ROOT / ".github" / "workflows").glob("*.yml"))
 COMMAND = re.compile(rf"python course\.py ({'|'.join(course.VERBS)})( --[\w-]+)?")
 
@@ -473,6 +535,14 @@ def test_the_workflows_try_three_systems_and_every_python():
     matrix = workflow["jobs"]["test"]["strategy"]["matrix"]
     assert matrix["python"] == promised
     assert [name.split("-")[0] for name in matrix["system"]] == ["ubuntu", "macos", "windows"]
+
+
+def test_one_job_measures_the_coverage_and_builds_a_book_without_solutions():
+    jobs = yaml.safe_load((course.ROOT / ".github/workflows/test.yml").read_text("utf-8"))["jobs"]
+    commands = {name: [step.get("run") for step in job["steps"]] for name, job in jobs.items()}
+    assert "python course.py test --coverage" in commands["coverage"]
+    assert "python course.py zip --no-solutions" in commands["coverage"]
+    assert "python course.py test" in commands["test"]
 
 
 def test_an_unknown_chapter_names_the_chapters():
@@ -530,6 +600,7 @@ def test_normalising_twice_changes_nothing():
     assert notebooks.normalise(copy.deepcopy(once), "02_sgd") == once
 
 
+@pytest.mark.slow
 def test_a_failing_chapter_is_not_written(tmp_path, capsys):
     path = tmp_path / "01_broken.ipynb"
     nbformat.write(v4.new_notebook(cells=[v4.new_code_cell("1 / 0")]), path)
