@@ -1,4 +1,4 @@
-"""Close a hole in nbval for the chapters: compare pictures, which it takes on trust."""
+"""Compare the pictures of the chapters, which nbval takes on trust; mark what is slow."""
 
 import base64
 import io
@@ -15,6 +15,22 @@ from PIL import Image
 TOLERANCE = 2.0  # root mean square over all pixels, of 255; a moved curve makes 5 or more
 
 os.environ.pop("MPLBACKEND", None)  # the kernels of the chapters draw inline
+
+SLOW = ("tests/browser/", "tests/test_distributed.py")
+LONG = ("book/", *SLOW, "tests/test_shards.py", "tests/test_checkpoints.py", "tests/test_course.py")
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items):
+    """Mark what starts a browser, a kernel or workers, which a quick run leaves out.
+
+    Long files come first, so that several processes end together.
+    """
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+    for item in items:
+        has_kernel = isinstance(item, IPyNbCell) or "executed" in getattr(item, "fixturenames", ())
+        if has_kernel or item.nodeid.startswith(SLOW):
+            item.add_marker("slow")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -11,7 +11,9 @@
     python3 course.py lint                  ruff over the code, codespell over the prose
     python3 course.py bench [ARGUMENT ...]  side-by-side timings, on this machine
 
-With --no-solutions, `book`, `zip` and `pdf` leave out the worked solutions, for teachers.
+With --no-solutions, `book`, `zip` and `pdf` leave out the worked solutions, for teachers. With
+--quick, `test` leaves out what needs a book, a kernel, a browser or workers; with --coverage, it
+also holds the share of the package that the whole suite runs.
 
 It needs Python 3.11 or later and nothing else: every verb first makes .venv and installs
 requirements.txt into it, where they are missing or have changed, and then runs inside it. With
@@ -22,15 +24,13 @@ import functools
 import hashlib
 import http.server
 import importlib.util
-import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -44,14 +44,14 @@ HTML = BUILD / "html"
 def main(arguments):
     """Run the verb that stands first in `arguments` and return the exit status."""
     if sys.version_info < (3, 11):
-        return f"The course needs Python 3.11 or later, and this is Python {running_version()}."
+        return f"The course needs Python 3.11 or later, and this is Python {get_version()}."
     verb, *rest = arguments or ["help"]
     if verb in ("help", "-h", "--help"):
         print(__doc__)
         return 0
     if verb not in VERBS:
         return f"There is no verb {verb!r}; the verbs are {', '.join(VERBS)}."
-    if rest and verb not in TAKES_ARGUMENTS:
+    if rest and verb in TAKES_NO_ARGUMENTS:
         return f"The verb {verb!r} takes no arguments, got {' '.join(rest)}."
     os.chdir(ROOT)
     os.environ.pop("MPLBACKEND", None)  # a figure belongs in its notebook, not in a window
@@ -59,36 +59,45 @@ def main(arguments):
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     make_environment()
     if Path(sys.prefix).resolve() != VENV.resolve():
-        return subprocess.call([venv_python(), __file__, *arguments])
+        return subprocess.call([find_python(), __file__, *arguments])
     return VERBS[verb](*rest)
 
 
 # The environment
 
 
-def venv_python():
+def find_python():
     """Return the interpreter inside .venv."""
     return VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def run(*command):
     """Run `python -m command` inside .venv and return its exit status."""
-    return subprocess.call([venv_python(), "-m", *command])
+    return subprocess.call([find_python(), "-m", *command])
 
 
-def running_version():
+def get_version():
     """Return the version of the running Python as MAJOR.MINOR."""
     return "{}.{}".format(*sys.version_info)
 
 
-def fingerprint():
-    """Return what .venv is made from: this Python and the two files that name its packages."""
+def describe_origin():
+    """Return the line of the stamp that says by which Python and where .venv was made.
+
+    A copied or moved environment is not mended: its scripts and its link to gdcourse name the
+    folder that it was made in.
+    """
+    return f"Python {get_version()} in {ROOT}\n"
+
+
+def describe_packages():
+    """Return the line of the stamp that stands for the two files that name the packages."""
     named = (ROOT / "requirements.txt").read_bytes() + (ROOT / "pyproject.toml").read_bytes()
     newest = " newest" if os.environ.get("GDCOURSE_NEWEST") else ""
-    return f"{running_version()} {hashlib.sha256(named).hexdigest()}{newest}"
+    return f"{hashlib.sha256(named).hexdigest()}{newest}\n"
 
 
-def wanted():
+def choose_packages():
     """Return what pip is to install: the lock, or the newest that pyproject.toml allows."""
     if os.environ.get("GDCOURSE_NEWEST"):
         newest = ("--upgrade", "--upgrade-strategy", "eager")
@@ -96,120 +105,129 @@ def wanted():
     return ("-r", "requirements.txt")
 
 
-def is_same_python():
-    """Tell whether .venv exists and was made by a Python of the running version."""
-    settings = VENV / "pyvenv.cfg"
-    if not (settings.is_file() and venv_python().exists()):
-        return False
-    version = re.escape(running_version())
-    return bool(re.search(rf"^version(_info)? = {version}\.", settings.read_text("utf-8"), re.M))
-
-
 def make_environment():
-    """Make .venv and install the packages into it, unless the stamp says that it is done."""
-    if is_same_python() and STAMP.is_file() and STAMP.read_text("utf-8") == fingerprint():
-        return
-    if not is_same_python():
-        if not (importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip")):
-            sys.exit(
-                "This Python cannot make a virtual environment; install its venv module "
-                "(on Debian or Ubuntu: apt install python3-venv) and run this again."
-            )
-        if subprocess.call([sys.executable, "-m", "venv", "--clear", VENV]):
-            shutil.rmtree(VENV, ignore_errors=True)
-            sys.exit(f"Making {VENV} failed; the lines above say why.")
-    print("Installing the packages into .venv (a minute or two, this once) ...", flush=True)
-    STAMP.unlink(missing_ok=True)
-    pip = ("pip", "--disable-pip-version-check", "--quiet")
-    if run(*pip, "install", *wanted()):
-        sys.exit("Installing the packages failed; the lines above say why. Is there a network?")
-    STAMP.write_text(fingerprint(), "utf-8")
+    """Make .venv and install the packages into it, unless the stamp says that it is done.
+
+    The stamp is written last. Where it is missing, something broke off before the first
+    installation had ended, and all is made anew. Before other packages are installed, only its
+    line on the origin is left.
+    """
+    origin, packages = describe_origin(), describe_packages()
+    with open(__file__, encoding="utf-8") as lock:
+        take_turns(lock)
+        stamp = STAMP.read_text("utf-8") if STAMP.is_file() and find_python().exists() else ""
+        if stamp == origin + packages:
+            return
+        if stamp.startswith(origin):
+            STAMP.write_text(origin, "utf-8")
+        else:
+            create_environment(lock)
+        print("Installing the packages into .venv (a minute or two, this once) ...", flush=True)
+        pip = (find_python(), "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet")
+        if subprocess.call([*pip, "install", *choose_packages()], stdin=lock):
+            sys.exit("Installing the packages failed; the lines above say why. Is there a network?")
+        STAMP.write_text(origin + packages, "utf-8")
+
+
+def take_turns(lock):
+    """Wait while another command makes .venv, or while what a killed one had started goes on.
+
+    What makes .venv has the file `lock` as its standard input: it holds the lock until it ends.
+    """
+    with suppress(ImportError):  # Windows has no such locks
+        import fcntl
+
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another command is making .venv; waiting for its end ...", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:
+            pass  # nor have some network drives
+
+
+def create_environment(lock):
+    """Make an empty .venv, in the place of whatever stands there."""
+    if not (importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip")):
+        sys.exit(
+            "This Python cannot make a virtual environment; install its venv module "
+            "(on Debian or Ubuntu: apt install python3-venv) and run this again."
+        )
+    if STAMP.is_file():
+        STAMP.unlink()
+    if subprocess.call([sys.executable, "-m", "venv", "--clear", VENV], stdin=lock):
+        shutil.rmtree(VENV, ignore_errors=True)
+        sys.exit(f"Making {VENV} failed; the lines above say why.")
 
 
 # The book
 
 
-def book(*options):
-    """Build the book from nothing, with every warning an error, and print where it is."""
-    html = built(options)
-    shutil.rmtree(html, ignore_errors=True)
-    with tempfile.TemporaryDirectory() as folder:
-        source = ROOT if html == HTML else copy_without_solutions(Path(folder))
-        start_jupyter_book = "from jupyter_book.cli.main import main; main()"  # it has no `-m`
-        where = (source, "--config", ROOT / "_config.yml", "--path-output", source)
-        how = ("--all", "-W", "-n", "--keep-going")
-        status = subprocess.call([sys.executable, "-c", start_jupyter_book, "build", *where, *how])
-        if not status and html != HTML:
-            shutil.move(source / "_build" / "html", html)
-    if not status:
-        print(f"\nThe book is {html / 'index.html'}")
-    return status
+def build(*options):
+    """Build the book from nothing, with every warning an error, and print where it is.
+
+    It is built beside the book that is there, and takes its place when all is well.
+    """
+    html = choose_folder(options)
+    with make_draft_folder() as name:
+        draft = Path(name)
+        source = ROOT
+        if options:
+            from tools.solutions import copy_without_solutions
+
+            source = copy_without_solutions(ROOT, draft / "source")
+        status = build_pages(source, draft)
+        if status:
+            return status
+        if html.exists():
+            html.rename(draft / "before")
+        (draft / "_build" / "html").rename(html)
+    print(f"\nThe book is {html / 'index.html'}")
+    return 0
 
 
-def built(options):
+def choose_folder(options):
     """Return the folder of the book that is built with `options`."""
     if options not in ((), ("--no-solutions",)):
         sys.exit(f"The only option of a book is --no-solutions, got {' '.join(options)}.")
     return BUILD / "html-no-solutions" if options else HTML
 
 
-def copy_without_solutions(folder):
-    """Copy what the book is built from into `folder`, without the worked solutions."""
-    shutil.copytree(BOOK, folder / "book", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    shutil.copy(ROOT / "_toc.yml", folder)
-    for path in (folder / "book").glob("*.ipynb"):
-        notebook = json.loads(path.read_text("utf-8"))
-        notebook["cells"] = without_solutions(notebook["cells"])
-        path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False), "utf-8")
-    for path in (folder / "book").glob("*.md"):
-        page = [{"cell_type": "markdown", "source": path.read_text("utf-8")}]
-        path.write_text("".join(cell["source"] for cell in without_solutions(page)), "utf-8")
-    return folder
+def make_draft_folder():
+    """Return a context with the name of a folder for what is not finished; it goes in the end."""
+    BUILD.mkdir(exist_ok=True)
+    return tempfile.TemporaryDirectory(prefix="unfinished-", dir=BUILD)
 
 
-SOLUTION = re.compile(r"(?P<fence>:{3,}|`{3,})\{solution(?P<gate>-start|-end|)\}")
-
-
-def without_solutions(cells):
-    """Return the cells of a notebook without solutions: whole blocks, and all between two gates."""
-    kept, fence, gated = [], "", False
-    for cell in cells:
-        if cell["cell_type"] == "markdown":
-            lines = []
-            for line in "".join(cell["source"]).splitlines(keepends=True):
-                opens = None if fence else SOLUTION.match(line)
-                if opens:
-                    fence, gated = opens["fence"], opens["gate"] == "-start"
-                elif fence:
-                    fence = "" if line.strip() == fence else fence
-                elif not gated:
-                    lines.append(line)
-            cell = {**cell, "source": "".join(lines).strip("\n")}
-            if not cell["source"]:
-                continue
-        elif gated:
-            continue
-        kept.append(cell)
-    return kept
+def build_pages(source, folder):
+    """Build the pages in the folder `source` into `folder`/_build/html; return the exit status."""
+    start_jupyter_book = "from jupyter_book.cli.main import main; main()"  # it has no `-m`
+    where = (source, "--config", ROOT / "_config.yml", "--path-output", folder)
+    how = ("--all", "-W", "-n", "--keep-going")
+    # The builder's own name would have it praise a folder that is about to be moved.
+    how += ("--builder", "custom", "--custom-builder", "html")
+    return subprocess.call([sys.executable, "-c", start_jupyter_book, "build", *where, *how])
 
 
 def pack(*options):
     """Build the book and pack it into one zip."""
-    return book(*options) or write_whole(zip_folder, options, ".zip")
+    return build(*options) or write_file(zip_folder, options, ".zip")
 
 
-def pdf(*options):
+def print_pdf(*options):
     """Build the book and print all its pages into one PDF, with a browser."""
-    from paper import print_book
+    from tools.paper import print_book
 
-    return book(*options) or write_whole(print_book, options, ".pdf")
+    return build(*options) or write_file(print_book, options, ".pdf")
 
 
-def write_whole(write, options, suffix):
+def write_file(write, options, suffix):
     """Let `write` turn the built book into one file, and print where that is."""
-    html = built(options)
+    html = choose_folder(options)
     target = BUILD / (html.name.replace("html", "gradient-descent") + suffix)
-    write(html, target)
+    with make_draft_folder() as folder:
+        write(html, draft := Path(folder) / target.name)
+        draft.replace(target)
     print(f"All of it is {target}")
     return 0
 
@@ -225,7 +243,7 @@ def zip_folder(html, target):
 
 def serve():
     """Serve the built book at a local address until Ctrl-C."""
-    if not (HTML / "index.html").is_file() and book():
+    if not (HTML / "index.html").is_file() and build():
         return "The book does not build; the lines above say why."
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(HTML))
     try:
@@ -236,9 +254,25 @@ def serve():
     server.serve_forever()
 
 
-def lab(*arguments):
+# The chapters
+
+
+def open_lab(*arguments):
     """Open JupyterLab on the chapters."""
     return run("jupyterlab", BOOK, *arguments)
+
+
+def execute_notebooks(*names):
+    """Execute the named chapters (or all of them) from clean kernels and write them back."""
+    from tools.notebooks import execute
+
+    chapters = {path.stem: path for path in sorted(BOOK.glob("*.ipynb"))}
+    chosen = [Path(name).stem for name in names] or list(chapters)
+    unknown = [name for name in chosen if name not in chapters]
+    if unknown:
+        return f"There is no chapter {', '.join(unknown)}; there are {', '.join(chapters)}."
+    failed = [name for name in chosen if not execute(chapters[name])]
+    return f"Not written, because a cell failed: {', '.join(failed)}." if failed else 0
 
 
 # The checks
@@ -250,18 +284,22 @@ def lint():
     return max([run(*command) for command in commands])
 
 
-def test(*arguments):
-    """Lint, build and run pytest; the whole suite, without arguments, also holds the coverage.
+# Two processes, a file in one of them, since a chapter needs its one kernel; in the order of
+# conftest.py, which begins with the long ones, so that both end together.
+SHARED_OUT = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+QUICK = ("-m", "not slow")
+COVERAGE = ("--cov=gdcourse", "--cov-report=term-missing:skip-covered", "--cov-fail-under=98")
 
-    The whole suite runs in two processes, a file in one of them: a chapter needs its one kernel.
-    """
-    coverage = ("--cov=gdcourse", "--cov-report=term-missing:skip-covered", "--cov-fail-under=98")
-    whole = ("-n", "2", "--dist", "loadfile", *coverage)
-    statuses = {
-        "lint": lint(),
-        "book": book(),
-        "pytest": run("pytest", *(arguments or whole)),
-    }
+
+def test(*arguments):
+    """Lint, build and run pytest, with `arguments`; --quick and --coverage are the runner's own."""
+    own = {"--quick": QUICK, "--coverage": COVERAGE}
+    options = [word for name in own if name in arguments for word in own[name]]
+    given = [argument for argument in arguments if argument not in own]
+    statuses = {"lint": lint()}
+    if "--quick" not in arguments:
+        statuses["book"] = build()
+    statuses["pytest"] = run("pytest", *options, *(given or SHARED_OUT))
     failed = [name for name, status in statuses.items() if status]
     return f"Failed: {', '.join(failed)}." if failed else 0
 
@@ -273,82 +311,18 @@ def bench(*arguments):
     return run("benchmarks", *arguments)
 
 
-# The notebooks
-
-
-def notebooks(*names):
-    """Execute the named chapters (or all of them) from clean kernels and write them back."""
-    chapters = {path.stem: path for path in sorted(BOOK.glob("*.ipynb"))}
-    chosen = [Path(name).stem for name in names] or list(chapters)
-    unknown = [name for name in chosen if name not in chapters]
-    if unknown:
-        return f"There is no chapter {', '.join(unknown)}; there are {', '.join(chapters)}."
-    failed = [name for name in chosen if not execute(chapters[name])]
-    return f"Not written, because a cell failed: {', '.join(failed)}." if failed else 0
-
-
-def execute(path):
-    """Execute one notebook and write it back normalised; where a cell fails, only show why."""
-    import nbclient
-    import nbformat
-
-    print(f"{path.stem} ...", end=" ", flush=True)
-    start = time.perf_counter()
-    notebook = nbformat.read(path, as_version=4)
-    client = nbclient.NotebookClient(
-        notebook,
-        kernel_name="python3",
-        timeout=600,
-        coalesce_streams=True,
-        record_timing=False,
-        extra_arguments=["--log-level=ERROR"],
-        resources={"metadata": {"path": str(path.parent)}},
-    )
-    try:
-        client.execute()
-    except (nbclient.exceptions.CellControlSignal, nbclient.exceptions.DeadKernelError) as error:
-        print(f"failed\n{error}")
-        return False
-    text = nbformat.writes(normalise(notebook, path.stem)).rstrip("\n") + "\n"
-    path.write_text(text, encoding="utf-8", newline="\n")
-    print(f"{time.perf_counter() - start:.1f} s", flush=True)
-    return True
-
-
-KEPT_METADATA = ("mystnb", "tags")
-RANDOM_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8}")
-
-
-def normalise(notebook, name):
-    """Return `notebook` without what changes from one machine or one execution to the next.
-
-    A cell keeps its id where that is readable and its own; otherwise the id becomes the slug
-    and the first free number from the cell's position on, as in `full-batch-07`.
-    """
-    slug = re.sub(r"^\d+-", "", name.replace("_", "-"))
-    taken = set()
-    for cell in notebook["cells"]:
-        if cell.get("id") in taken or RANDOM_ID.fullmatch(cell.get("id", "")):
-            cell.pop("id", None)
-        taken.add(cell.get("id"))
-    for number, cell in enumerate(notebook["cells"], start=1):
-        if not cell.get("id"):
-            numbers = range(number, number + len(taken) + 1)
-            cell["id"] = next(i for i in (f"{slug}-{n:02d}" for n in numbers) if i not in taken)
-            taken.add(cell["id"])
-        kept = {key: cell["metadata"][key] for key in KEPT_METADATA if key in cell["metadata"]}
-        cell["metadata"] = kept
-    notebook["metadata"] = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python", "pygments_lexer": "ipython3"},
-    }
-    notebook["nbformat_minor"] = 5
-    return notebook
-
-
-VERBS = {"book": book, "zip": pack, "pdf": pdf}  # `zip` is Python's own
-VERBS |= {verb.__name__: verb for verb in (serve, test, lab, notebooks, lint, bench)}
-TAKES_ARGUMENTS = {"book", "zip", "pdf", "test", "lab", "notebooks", "bench"}
+VERBS = {
+    "book": build,
+    "zip": pack,
+    "pdf": print_pdf,
+    "serve": serve,
+    "test": test,
+    "lab": open_lab,
+    "notebooks": execute_notebooks,
+    "lint": lint,
+    "bench": bench,
+}
+TAKES_NO_ARGUMENTS = {"serve", "lint"}
 
 if __name__ == "__main__":
     try:

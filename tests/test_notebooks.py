@@ -12,6 +12,7 @@ from nbformat import v4
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 import course
+from tools import notebooks
 
 CHAPTERS = sorted(course.BOOK.glob("*.ipynb"))
 WORDS_A_MINUTE = 60  # formulas, code and figures take their time too
@@ -46,7 +47,7 @@ def executed(tmp_path_factory):
         cell.metadata["mystnb"] = {"image": {"alt": "A line."}}
     path = tmp_path_factory.mktemp("notebook") / "01_small.ipynb"
     nbformat.write(notebook, path)
-    assert course.execute(path)
+    assert notebooks.execute(path)
     return nbformat.read(path, as_version=4)
 
 
@@ -58,7 +59,7 @@ def test_chapter_is_stored_as_executed(path):
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_chapter_is_stored_normalised(path):
     stored = nbformat.read(path, as_version=4)
-    assert course.normalise(copy.deepcopy(stored), path.stem) == stored
+    assert notebooks.normalise(copy.deepcopy(stored), path.stem) == stored
 
 
 def test_every_chapter_is_in_the_book():

@@ -10,6 +10,7 @@ import ast
 import json
 import re
 import tomllib
+from functools import cache
 from html import escape, unescape
 from pathlib import Path
 from typing import NamedTuple
@@ -79,6 +80,7 @@ def printed(outputs):
                 yield unescape("  ".join(texts)).replace("\xa0", " ")
 
 
+@cache  # it is asked for each claim of a chapter
 def asserts(source):
     """What the asserts of a cell's source hold, one text for each."""
     found = []

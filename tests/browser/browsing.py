@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 import course
-import paper
+from tools import paper
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
@@ -24,7 +24,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 def html():
     """Return the folder of the built book; build it where it is missing."""
     if not (course.HTML / "index.html").is_file():
-        assert course.book() == 0
+        assert course.build() == 0
     return course.HTML
 
 
@@ -53,7 +53,7 @@ def address(request, html):
 def browser():
     """Give a running browser."""
     with sync_playwright() as playwright:
-        browser = paper.launch(playwright.chromium)
+        browser = paper.launch_browser(playwright.chromium)
         if browser is None:
             pytest.fail(paper.NO_BROWSER) if os.environ.get("CI") else pytest.skip(paper.NO_BROWSER)
         yield browser

@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
+import io
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -14,10 +16,13 @@ from urllib.parse import unquote, urlsplit
 import nbformat
 import pytest
 from browsing import browser, html, served
+from nbformat import v4
+from PIL import Image
 from sphinx.search.en import SearchEnglish
 
 import course
-import paper
+from tools import paper, solutions
+from tools.notebooks import normalise
 
 DOI = re.compile(r"10\.\d{4,9}/[!-~]+")
 ARXIV = re.compile(r"(abs|pdf|html)/(\d{4}\.\d{4,5}(v\d+)?|[a-z-]+(\.[A-Z]{2})?/\d{7})")
@@ -104,11 +109,9 @@ def test_a_wrong_link_is_seen(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def unsolved():
-    """Return the folder of the book built without solutions."""
-    options = ("--no-solutions",)
-    assert course.book(*options) == 0
-    return course.built(options)
+def unsolved(tmp_path_factory):
+    """Return the folder of the sources without solutions."""
+    return solutions.copy_without_solutions(course.ROOT, tmp_path_factory.mktemp("unsolved"))
 
 
 TAG = re.compile(r"<[^>]*>")
@@ -134,6 +137,13 @@ def text_of(cell):
     return "\n".join([cell.source, *said])
 
 
+def pictures_of(cell):
+    """Return the names that a built book gives to the pictures of a cell."""
+    outputs = [output.get("data", {}) for output in cell.get("outputs", [])]
+    pictures = [base64.b64decode(data["image/png"]) for data in outputs if "image/png" in data]
+    return [hashlib.sha256(picture).hexdigest() for picture in pictures]
+
+
 SEAM = "\n<seam>\n"
 SOLVED = re.compile(
     r"^(:+|`+)\{solution-start\}.*?\{solution-end\}|^(:{3,}|`{3,})\{solution\}.*?^\2$", re.M | re.S
@@ -142,18 +152,13 @@ SOLVED = re.compile(
 
 @pytest.fixture(scope="module")
 def solved():
-    """Return what stands in solutions alone: its lines, the stems of its words, its pictures."""
+    """Return what stands in solutions alone: its lines, and the stems of its words."""
     other = [*(course.ROOT / "gdcourse").glob("*.py"), course.BOOK / "references.bib"]
-    inside, outside, drawn = [], [path.read_text("utf-8") for path in other], set()
+    inside, outside = [], [path.read_text("utf-8") for path in other]
     for cells in sources(course.BOOK):
         text = SEAM.join(map(text_of, cells))
         inside += [match[0] for match in SOLVED.finditer(text)]
         outside.append(SOLVED.sub("", text))
-        in_solutions = set("".join(inside).split(SEAM))
-        for cell in cells:
-            if cell.cell_type == "code" and text_of(cell) in in_solutions:
-                pictures = [out.data.get("image/png") for out in cell.outputs if "data" in out]
-                drawn |= {hashlib.sha256(base64.b64decode(p)).hexdigest() for p in pictures if p}
     rest = squeezed("".join(outside))
     lines = {squeezed(line) for text in inside for line in text.splitlines()}
     stem = SearchEnglish({}).stem
@@ -162,7 +167,7 @@ def solved():
         for texts in (inside, outside)
     ]
     own = {line for line in lines if len(line) > 25 and line not in rest}
-    return own, words[0] - words[1], drawn
+    return own, words[0] - words[1]
 
 
 def blocks(kind, path):
@@ -172,18 +177,23 @@ def blocks(kind, path):
 
 def leaks(folder, solved):
     """Return what a built book shows of the solutions, where it shows it."""
-    own, words, drawn = solved
+    own, words = solved
     texts = {
         path.name: squeezed(unescape(TAG.sub("", text_of_page(path)))) for path in pages(folder)
     }
-    for number, cells in enumerate(sources(folder / "_sources" / "book")):
-        texts[f"source {number}"] = squeezed("".join(map(str, cells)).replace("\\n", ""))
     found = [(name, line) for name, text in texts.items() for line in own if line in text]
     index = set(re.findall(r"\w+", (folder / "searchindex.js").read_text("utf-8")))
     found += [("searchindex.js", word) for word in words & index]
-    return found + [
-        ("picture", name) for name in drawn if (folder / f"_images/{name}.png").exists()
-    ]
+    return found + leaks_of_sources(folder / "_sources" / "book", own)
+
+
+def leaks_of_sources(folder, own):
+    """Return which lines of the solutions the notebooks and pages in a folder hold."""
+    texts = {
+        f"source {number}": squeezed("".join(map(str, cells)).replace("\\n", ""))
+        for number, cells in enumerate(sources(folder))
+    }
+    return [(name, line) for name, text in texts.items() for line in own if line in text]
 
 
 def test_the_full_book_shows_its_solutions(html, solved):
@@ -194,25 +204,123 @@ def test_the_full_book_shows_its_solutions(html, solved):
     assert sum(name.startswith("source") for name in shown) >= 7
 
 
-def test_a_book_without_solutions_shows_none(unsolved, solved):
-    assert leaks(unsolved, solved) == []
-    assert [path.name for path in pages(unsolved) if blocks("solution", path)] == []
+def test_sources_without_solutions_hold_none(unsolved, solved):
+    assert leaks_of_sources(unsolved / "book", solved[0]) == []
 
 
-def test_a_book_without_solutions_keeps_its_exercises_and_its_links(html, unsolved):
+EXERCISE = re.compile(r"^(?::{3,}|`{3,})\{exercise\}(?:.*\n:.*)+", re.M)
+
+
+def test_sources_without_solutions_keep_their_exercises(unsolved):
     kept, all_of_them = (
-        [name for path in pages(folder) for name in blocks("exercise", path)]
-        for folder in (unsolved, html)
+        [
+            found
+            for cells in sources(folder)
+            for cell in cells
+            for found in EXERCISE.findall(cell.source)
+        ]
+        for folder in (unsolved / "book", course.BOOK)
     )
     assert kept == all_of_them
     assert len(kept) > 30
-    assert {path.name: found for path in pages(unsolved) if (found := broken(path))} == {}
+
+
+LABEL = re.compile(r"^\(\S+\)=|^:(?:label|name):.*|\$\$ *\(\S+\)|^\[\^[^]]+\]:", re.M)
+
+
+def test_no_link_can_lead_into_a_solution():
+    """So that none is broken in the book without them."""
+    texts = (SEAM.join(cell.source for cell in cells) for cells in sources(course.BOOK))
+    solved = [match[0] for text in texts for match in SOLVED.finditer(text)]
+    assert len(solved) > 30
+    assert [label for text in solved for label in LABEL.findall(text)] == []
 
 
 def test_a_notebook_without_solutions_misses_no_name(unsolved):
     options = ("check", "--isolated", "--no-cache", "--select", "F821")
-    notebooks = sorted((unsolved / "_sources").rglob("*.ipynb"))
+    notebooks = sorted((unsolved / "book").glob("*.ipynb"))
     assert subprocess.call([sys.executable, "-m", "ruff", *options, *notebooks]) == 0
+
+
+TASK = """
+:::{{exercise}} One of two
+:label: ex-{name}
+What is {name}?
+:::
+
+"""
+IN_ONE_BLOCK = """
+:::{solution} ex-inline
+:class: dropdown
+It is the zanzibar of the inline one.
+:::
+"""
+OPENED = """
+:::{solution-start} ex-gated
+:class: dropdown
+:::
+It is the mombasa of the gated one.
+"""
+CLOSED = """
+:::{solution-end}
+:::
+"""
+
+
+@pytest.fixture(scope="module")
+def small_book(tmp_path_factory):
+    """Return a book of two pages, one with a solution in one block, one with one in cells."""
+    root = tmp_path_factory.mktemp("small")
+    (root / "book").mkdir()
+    for name in ("_static", "_templates"):
+        shutil.copytree(course.BOOK / name, root / "book" / name)
+    shutil.copy(course.BOOK / "references.bib", root / "book")
+    (root / "_toc.yml").write_text(
+        "format: jb-book\nroot: book/index\nchapters:\n  - file: book/gated\n"
+    )
+    (root / "book" / "index.md").write_text(
+        "# Inline\n" + TASK.format(name="inline") + IN_ONE_BLOCK
+    )
+    cells = [v4.new_markdown_cell("# Gated\n" + TASK.format(name="gated") + OPENED)]
+    cells += [computing("kilimanjaro", (0, 0, 255)), v4.new_markdown_cell(CLOSED)]
+    cells += [computing("serengeti", (0, 255, 0))]
+    notebook = normalise(v4.new_notebook(cells=cells), "gated")
+    nbformat.write(notebook, root / "book" / "gated.ipynb")
+    return root
+
+
+def computing(word, colour):
+    """Return a cell that says a word in its source, as text and as HTML, and draws a picture."""
+    file = io.BytesIO()
+    Image.new("RGB", (2, 2), colour).save(file, "png")
+    data = {"text/plain": f"{word}text", "text/html": f"<i>{word}html</i>"}
+    picture = {"image/png": base64.b64encode(file.getvalue()).decode(), "text/plain": "Figure"}
+    outputs = [v4.new_output("stream", text=f"{word}stream\n")]
+    outputs += [v4.new_output("display_data", data=kind) for kind in (data, picture)]
+    alt = {"mystnb": {"image": {"alt": "A colour."}}}
+    return v4.new_code_cell(f"{word}source = 1", outputs=outputs, execution_count=1, metadata=alt)
+
+
+def test_a_book_without_solutions_shows_none(small_book, tmp_path):
+    """What stands outside them is found in pages, sources, pictures and the index of words."""
+    source = solutions.copy_without_solutions(small_book, tmp_path / "source")
+    assert course.build_pages(source, tmp_path) == 0
+    folder = tmp_path / "_build" / "html"
+    files = [path for path in folder.rglob("*") if path.is_file() and "_static" not in path.parts]
+    text = {path: path.read_text("utf-8", errors="replace").lower() for path in files}
+    words = ["zanzibar", "mombasa", "kilimanjaro", "solution"]
+    assert [(path, word) for path in files for word in words if word in text[path]] == []
+    for path, word in {
+        "book/index.html": "what is inline",
+        "book/gated.html": "serengetihtml",
+        "_sources/book/gated.ipynb": "serengetistream",
+        "searchindex.js": "serengetisourc",  # a stem
+    }.items():
+        assert word in text[folder / path]
+    cells = nbformat.read(small_book / "book" / "gated.ipynb", as_version=4).cells
+    drawn = [name for cell in cells for name in pictures_of(cell)]
+    assert [(folder / f"_images/{name}.png").exists() for name in drawn] == [False, True]
+    assert {path.name: found for path in pages(folder) if (found := broken(path))} == {}
 
 
 # A download, a zip, paper
@@ -252,7 +360,7 @@ def test_the_zip_opens_from_the_disk(browser, html, tmp_path):
 
 
 def test_on_paper_every_link_stays_inside(html):
-    text = paper.whole(html, paper.pages())
+    text = paper.join_pages(html, paper.list_pages())
     addresses = re.findall(r'<a\b[^>]*\shref="([^"]*)"', text)
     inside = {address.removeprefix("#") for address in addresses if address.startswith("#")}
     assert len(inside) > 100

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 import nbformat
 import pytest
-from browsing import address, browser, html
+from browsing import address, browser, html, served
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 import course
 
 PAGES = list(parse_toc_yaml(course.ROOT / "_toc.yml"))
+# From the disk only the way to scripts, styles and pictures is another: the same on every page.
+FROM_THE_DISK = ["book/index", "book/03_minibatch", "book/api"]
 NARROW = {"width": 390, "height": 844}  # a telephone
 WIDE = {"width": 1280, "height": 900}
 
@@ -24,7 +26,33 @@ MEASURE = """() => ({
         .filter(node => !(node.alt || node.getAttribute("aria-label") || "").trim()
                         || node.alt?.match(/\\.(png|svg|jpe?g)$/)) // Sphinx falls back on the path
         .map(node => node.src || node.id || "svg"),
+    figures: document.querySelectorAll(".gd-explorer").length,
+    alive: document.querySelectorAll(".gd-alive").length,
 })"""
+
+AXE = course.ROOT / "node_modules" / "axe-core" / "axe.min.js"
+# Most nodes of a page are glyphs of formulas, which axe passes over as hidden, and the tokens of
+# code: of those with the same classes in the same surroundings, one is enough.
+THIN_OUT = """() => {
+    for (const formula of document.querySelectorAll("mjx-math[aria-hidden=true]")) {
+        if (formula.querySelector("a, [tabindex]")) continue;
+        formula.style.width = `${formula.offsetWidth}px`;
+        formula.replaceChildren();
+    }
+    const seen = new Set();
+    for (const token of document.querySelectorAll(".highlight pre span:not([id])")) {
+        let kind = "";
+        for (let node = token; node; node = node.parentElement) {
+            kind += `${node.localName} ${node.className} ${node.getAttribute("style")}\\n`;
+        }
+        if (seen.has(kind)) token.replaceWith(...token.childNodes);
+        seen.add(kind);
+    }
+}"""
+FAULTS = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
+    .filter(fault => ["serious", "critical"].includes(fault.impact))
+    .flatMap(fault => fault.nodes.map(node => `${fault.id}: ${node.target} ${node.html}`))
+"""
 
 
 @dataclass
@@ -36,28 +64,69 @@ class Visit:
     rendered: int
     wrong: list
     nameless: list
+    figures: int
+    alive: int
     requests: list
     complaints: list
     overflow: int
+    barriers: dict
 
 
-@pytest.fixture(scope="module", params=PAGES)
-def visit(request, browser, address):
-    """Read one page, wide and narrow, and note what happened."""
+@pytest.fixture(scope="module")
+def context(browser):
+    """Give one context for all visits: scripts and styles are fetched once."""
+    context = browser.new_context(viewport=WIDE)
+    yield context
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def roots(html):
+    """Give the root of the book by its scheme."""
+    with served(html, "http") as http, served(html, "file") as file:
+        yield {"http": http, "file": file}
+
+
+ON_THE_SERVER = [("http", page) for page in PAGES]
+ON_THE_DISK = [("file", page) for page in FROM_THE_DISK]
+
+
+@pytest.fixture(scope="module", params=ON_THE_SERVER + ON_THE_DISK, ids="-".join)
+def visit(request, context, roots):
+    """Read one page, wide and narrow, by day and by night, and note what happened."""
+    scheme, name = request.param
     requests, complaints = [], []
-    page = browser.new_page(viewport=WIDE)
+    page = context.new_page()
     page.on("request", lambda sent: requests.append(sent.url))
     page.on("requestfailed", lambda sent: complaints.append(f"not found: {sent.url}"))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
-    page.goto(f"{address}/{request.param}.html")
+    page.goto(f"{roots[scheme]}/{name}.html")
     page.evaluate("window.MathJax?.startup?.promise")
     seen = page.evaluate(MEASURE)
     page.set_viewport_size(NARROW)
     overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    outside = [url for url in requests if not url.startswith((roots[scheme], "data:", "blob:"))]
+    heard = list(complaints)  # axe makes requests of its own
+    page.set_viewport_size(WIDE)
+    barriers = find_barriers(page) if scheme == "http" else None
     page.close()
-    outside = [url for url in requests if not url.startswith((address, "data:", "blob:"))]
-    return Visit(request.param, **seen, requests=outside, complaints=complaints, overflow=overflow)
+    return Visit(
+        name, **seen, requests=outside, complaints=heard, overflow=overflow, barriers=barriers
+    )
+
+
+def find_barriers(page):
+    """Return the serious faults that axe finds on a page, by theme."""
+    page.emulate_media(reduced_motion="reduce")
+    page.evaluate(THIN_OUT)
+    page.add_script_tag(path=AXE)
+    found = {}
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        page.wait_for_function(f"document.documentElement.dataset.theme === '{theme}'")
+        found[theme] = page.evaluate(FAULTS)
+    return found
 
 
 def has_maths(page):
@@ -94,6 +163,32 @@ def test_every_picture_says_what_it_shows(visit):
 
 def test_a_narrow_page_does_not_scroll_sideways(visit):
     assert visit.overflow <= 0
+
+
+def test_every_figure_that_moves_is_alive(visit):
+    assert visit.alive == visit.figures
+
+
+@pytest.mark.parametrize("visit", ON_THE_SERVER, ids="-".join, indirect=True)
+def test_axe_finds_no_serious_fault(visit):
+    assert visit.barriers == {"light": [], "dark": []}
+
+
+def test_axe_still_finds_a_fault_among_fewer_nodes(context):
+    """A weak colour, also where only what stands around the token is another; and other faults."""
+    page = context.new_page()
+    token = '<div class="highlight"><pre><span class="k" style="color: {}">for</span></pre></div>'
+    dark, weak = token.format("#333"), token.format("#ccc")
+    hidden = '<mjx-math aria-hidden="true"><a href="#">x</a></mjx-math>'
+    page.set_content(
+        f'<html lang="en"><title>Faults</title><main><h1>Faults</h1>{dark}{dark}{weak}{weak}'
+        f'<div class="note" style="background: #444">{dark}</div><img src="data:,">{hidden}</main>'
+    )
+    page.evaluate(THIN_OUT)
+    page.add_script_tag(path=AXE)
+    faults = [fault.partition(":")[0] for fault in page.evaluate(FAULTS)]
+    page.close()
+    assert sorted(faults) == ["aria-hidden-focus", "color-contrast", "color-contrast", "image-alt"]
 
 
 def test_search_finds_a_word(browser, address):

@@ -9,7 +9,7 @@ from bs4 import BeautifulSoup
 from playwright.sync_api import Error, sync_playwright
 from sphinx_external_toc.parsing import parse_toc_yaml
 
-ROOT = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge")
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 NO_BROWSER = "no browser: install Chromium, or run `python -m playwright install chromium`"
@@ -27,12 +27,10 @@ have both.</p>
 {articles}
 </div></div></div></body></html>
 """
-
-
 INSIDE = re.compile(r"((?P<page>\w+)\.html)?(#(?P<anchor>.+))?")
 
 
-def launch(chromium):
+def launch_browser(chromium):
     """Start the first browser there is: on the path, Chrome, Edge. Without one, return None."""
     installed = next(filter(None, map(shutil.which, BROWSERS)), None)  # or Playwright's own
     for choice in ({"executable_path": installed}, {"channel": "chrome"}, {"channel": "msedge"}):
@@ -46,17 +44,17 @@ def launch(chromium):
 def print_book(html, target):
     """Print the book built in the folder `html` into the PDF `target`."""
     with sync_playwright() as playwright:
-        browser = launch(playwright.chromium)
+        browser = launch_browser(playwright.chromium)
         if browser is None:
             sys.exit(f"A browser prints the book, and there is {NO_BROWSER}.")
-        print_pages(browser, html, pages(), target)
+        print_pages(browser, html, list_pages(), target)
         browser.close()
 
 
 def print_pages(browser, html, names, target):
     """Print the named pages of a built book into the PDF `target`."""
     page_file = html / "book" / "paper.html"  # beside the pages, whose pictures it shows
-    page_file.write_text(whole(html, names), "utf-8")
+    page_file.write_text(join_pages(html, names), "utf-8")
     page = browser.new_page()
     try:
         page.goto(page_file.as_uri())
@@ -77,30 +75,30 @@ def print_pages(browser, html, names, target):
         page_file.unlink()
 
 
-def pages():
+def list_pages():
     """Return the names of all pages, in the order of the book."""
     return [Path(name).name for name in parse_toc_yaml(ROOT / "_toc.yml")]
 
 
-def whole(html, names):
+def join_pages(html, names):
     """Return the named pages of the built book as one: a title, the contents, the chapters."""
     files = [html / "book" / f"{name}.html" for name in names]
     soups = [BeautifulSoup(file.read_text("utf-8"), "html.parser") for file in files]
     first = soups[0]
     head = [link for link in first.head("link") if "stylesheet" in link["rel"]]
     head += [script for script in first.head("script") if "mathjax" in str(script).lower()]
-    articles = [prepared(soup.article, name) for soup, name in zip(soups, names, strict=True)]
+    articles = [prepare(soup.article, name) for soup, name in zip(soups, names, strict=True)]
     return WHOLE.format(
         title=first.find(class_="logo__title").get_text().strip(),
         author=first.find(class_="component-author").get_text().strip() + ".",
         licence=first.find(class_="extra_footer").get_text().strip(),
         head="".join(map(str, head)),
-        contents="".join(map(contents, articles)),
+        contents="".join(map(list_sections, articles)),
         articles="".join(map(str, articles)),
     )
 
 
-def prepared(article, name):
+def prepare(article, name):
     """Return the article of the page `name`, unfolded, and with links that stay inside.
 
     The id X on the page P becomes P.X, and a link to P.html#X becomes #P.X.
@@ -118,7 +116,7 @@ def prepared(article, name):
     return article
 
 
-def contents(article):
+def list_sections(article):
     """Return the lines of the table of contents for one article: its title and its sections."""
     sections = "".join(
         f'<li><a href="#{heading.parent["id"]}">{heading.decode_contents()}</a></li>'

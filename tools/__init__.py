@@ -1,0 +1,1 @@
+"""What `course.py` does to chapters and to the built book, in its environment."""
