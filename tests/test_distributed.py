@@ -1,28 +1,35 @@
-"""Data-parallel objectives on real processes: one answer, whatever happens to the workers."""
+"""Rows on real worker processes: one answer, whatever happens to the workers."""
 
+import asyncio
 import gc
+import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import dask
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Worker
 from problems import OBJECTIVES, problem
 
 import gdcourse as gd
-from gdcourse.engine import workers as distributed
+from gdcourse.engine import workers as engine
+from gdcourse.engine.workers import DataParallel
 
-HERE = Path(__file__).parent
 N = 103
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has one way to end a process
 SECONDS = 60  # for a test, after which it has hung
+FORKS = "forkserver" in multiprocessing.get_all_start_methods()
+METHOD = "forkserver" if FORKS else "spawn"  # a fork of a server that has imported Dask is quick
+PROCESSES = multiprocessing.get_context(METHOD)
+if FORKS:
+    PROCESSES.set_forkserver_preload(["distributed", "gdcourse.engine.workers"])
 
 
 @pytest.fixture(autouse=True)
@@ -42,24 +49,27 @@ def watchdog():
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
+def work(address):
+    """Be a worker process that nobody starts again when it dies."""
+
+    async def serve():
+        async with Worker(address, nthreads=1, memory_limit=0, death_timeout=60) as worker:
+            await worker.finished()
+
+    with dask.config.set({"distributed.logging.distributed": "critical"}):
+        asyncio.run(serve())
+
+
 class Workers:
-    """A scheduler, a client, and worker processes that nobody starts again when they die."""
+    """A scheduler, a client, and worker processes."""
 
     def __init__(self, cluster, client):
         self.cluster, self.client, self.processes = cluster, client, []
 
     def start(self, count):
-        command = [sys.executable, "-m", "distributed.cli.dask_worker"]
-        command += [self.cluster.scheduler_address, "--no-nanny", "--no-dashboard"]
-        command += ["--nthreads", "1", "--memory-limit", "0", "--death-timeout", "60"]
-        paths = os.pathsep.join(map(str, (HERE, HERE.parent)))
         for _ in range(count):
-            process = subprocess.Popen(
-                command,
-                env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
+            process = PROCESSES.Process(target=work, args=[self.cluster.scheduler_address])
+            process.start()
             self.processes.append(process)
 
     def exactly(self, count):
@@ -80,7 +90,7 @@ class Workers:
         """SIGKILL for a process, or for the first; it is gone when this returns."""
         process = process or self.alive()[0]
         process.kill()
-        process.wait()
+        process.join()
 
     def busiest(self):
         """The process with the most shards, and how many these are."""
@@ -97,24 +107,29 @@ class Workers:
         return dict(places)
 
     def alive(self):
-        return [process for process in self.processes if process.poll() is None]
-
-    def stop(self):
-        for process in self.alive():
-            self.kill(process)
+        return [process for process in self.processes if process.is_alive()]
 
 
 @pytest.fixture(scope="module")
 def workers():
     """A scheduler that moves no shard, so that what is read again can be counted."""
     with (
+        pytest.MonkeyPatch.context() as patch,
         dask.config.set({"distributed.scheduler.work-stealing": False}),
         LocalCluster(n_workers=0, dashboard_address=":0", silence_logs=50) as cluster,
         Client(cluster) as client,
     ):
+        patch.setenv("OMP_NUM_THREADS", "1")
         crowd = Workers(cluster, client)
         yield crowd
-        crowd.stop()
+        for process in crowd.alive():
+            crowd.kill(process)
+
+
+@pytest.fixture
+def quick_look(monkeypatch):
+    """Looks for workers every few milliseconds."""
+    monkeypatch.setattr(engine, "POLL_SECONDS", 0.02)
 
 
 def ragged(directory, X, y, *lengths):
@@ -148,7 +163,17 @@ class SlowOnSmallShards(gd.LeastSquares):
         return super().gradient(theta, X, y)
 
 
-RUN = {"learning_rate": 0.05, "n_epochs": 4, "rng": 2}
+RUN = {"learning_rate": 0.05, "n_epochs": 3, "rng": 2}
+SOME = RUN | {"batches": gd.Shuffled(40)}
+close = partial(np.testing.assert_allclose, rtol=1e-12, atol=1e-12)
+
+
+def descend(rows, theta, **options):
+    return gd.descend(rows.X, rows.y, theta, **options)
+
+
+def gradient(rows, theta):
+    return gd.evaluate(gd.LeastSquares(), theta, rows.X, rows.y)[1]
 
 
 def meanwhile(action, at_step):
@@ -167,44 +192,76 @@ def meanwhile(action, at_step):
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
-def test_shards_give_the_gradient_of_all_rows(workers, tmp_path, objective):
+def test_workers_answer_as_memory_does(workers, tmp_path, objective):
     theta, X, y = problem(objective, N)
-    directory = ragged(tmp_path / "shards", X, y, 1, 50, 22)
-    job = distributed.DataParallel(workers.exactly(2), objective, directory)
-    twice = np.array([102, 0, 7, 7, 50, 51, 90, 7])
-    for rows in (slice(None), slice(40, 80), slice(3, 4), twice):
-        given, expected = (theta, job.X[rows], job.y[rows]), (theta, X[rows], y[rows])
-        for name in ("loss", "gradient", "per_sample_gradients"):
-            np.testing.assert_allclose(
-                getattr(job, name)(*given),
-                getattr(objective, name)(*expected),
-                rtol=1e-12,
-                atol=1e-12,
-            )
+    rows = DataParallel(workers.exactly(2), ragged(tmp_path / "shards", X, y, 1, 50, 22))
+    for batch in (slice(None), slice(40, 80), slice(3, 4), np.array([102, 0, 7, -96, 50, -1])):
+        for function in (objective.loss, objective.gradient):
+            close(rows.mean(function, theta, batch), function(theta, X[batch], y[batch]))
+    for measure in (gd.gradient_variance, gd.noise_scale):
+        close(measure(objective, theta, rows.X, rows.y), measure(objective, theta, X, y))
+    for found, expected in zip(
+        gd.evaluate(objective, theta, rows.X, rows.y),
+        gd.evaluate(objective, theta, X, y),
+        strict=True,
+    ):
+        assert type(found) is type(expected)
+        close(found, expected)
 
 
 @pytest.mark.parametrize(
-    "scheme",
+    "options",
     [
-        gd.FullBatch(),
-        gd.InOrder(40),
-        gd.Shuffled(40),
-        gd.WithReplacement(30, drop_last=True),
-        gd.BlockShuffled(40, block_size=9, buffer_blocks=3),
-        gd.Balanced(50, labels=np.arange(N) % 3),
+        {"batches": gd.FullBatch()},
+        {"batches": gd.FullBatch(), "momentum": 0.5},
+        {"batches": gd.InOrder(40)},
+        {"batches": gd.Shuffled(40)},
+        {"batches": gd.Shuffled(40), "momentum": 0.5, "nesterov": True, "record_every": 2},
+        {"batches": gd.WithReplacement(30, drop_last=True)},
+        {"batches": gd.BlockShuffled(40, block_size=9, buffer_blocks=3)},
+        {"batches": gd.Balanced(50, labels=np.arange(N) % 3)},
     ],
-    ids=lambda scheme: type(scheme).__name__,
+    ids=lambda options: "-".join([type(options["batches"]).__name__, *list(options)[1:]]),
 )
-def test_the_engine_does_not_notice(workers, case, scheme):
+def test_a_descent_does_not_notice(workers, case, options):
+    """And it costs a mean for each step and one for each record."""
     theta, X, y, directory = case
-    objective = gd.LeastSquares(l2=0.3)
-    expected, history = gd.descend(X, y, theta, objective=objective, batches=scheme, **RUN)
-    job = distributed.DataParallel(workers.exactly(2), objective, directory)
-    found, there = gd.descend(job.X, job.y, theta, objective=job, batches=scheme, **RUN)
-    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+    options = RUN | options | {"objective": gd.LeastSquares(l2=0.3)}
+    expected, history = gd.descend(X, y, theta, **options)
+    rows = DataParallel(workers.exactly(2), directory)
+    found, there = descend(rows, theta, **options)
+    close(found, expected)
     for name, column in history.asdict().items():
         if name != "seconds":
-            np.testing.assert_allclose(getattr(there, name), column, rtol=1e-12, atol=1e-12)
+            close(getattr(there, name), column)
+    assert rows.report().steps == there.step[-1] + len(there)
+
+
+def test_every_other_function_does_not_notice_either(workers, case):
+    theta, X, y, directory = case
+    rows = DataParallel(workers.exactly(2), directory)
+    options = {"learning_rate": 0.05, "batches": gd.Shuffled(40), "rng": 2, "momentum": 0.5}
+    there = gd.updates(rows.X, rows.y, theta, **options)
+    for found, expected in zip(islice(there, 9), gd.updates(X, y, theta, **options), strict=False):
+        assert found[:2] == expected[:2]
+        close(found[2], expected[2])
+    for exact in (True, False):
+        floors = [gd.noise_floor(*data, 0.05, exact=exact) for data in ((rows.X, rows.y), (X, y))]
+        close(*floors)
+    for found, expected in zip(gd.compress(rows.X, rows.y), gd.compress(X, y), strict=True):
+        close(found, expected)
+    sizes = {"batch_sizes": (2, 50), "n_batches": 3, "rng": 1}
+    estimate = partial(gd.estimate_noise_scale, gd.LeastSquares(), theta)
+    close(estimate(rows.X, rows.y, **sizes), estimate(X, y, **sizes))
+    np.testing.assert_array_equal(rows.X, X)
+
+
+def test_a_small_variance_keeps_its_digits(workers, tmp_path):
+    X, y = np.ones((N, 2)), 1 + 1e-6 * np.arange(N)
+    rows = DataParallel(workers.exactly(2), ragged(tmp_path / "shards", X, y, 1, 50))
+    given = gd.LeastSquares(), np.full(2, 100.0)
+    found = gd.gradient_variance(*given, rows.X, rows.y)
+    np.testing.assert_allclose(found, gd.gradient_variance(*given, X, y), rtol=1e-9)
 
 
 def test_a_tree_of_many_shards_is_one_sum(workers, tmp_path):
@@ -212,45 +269,45 @@ def test_a_tree_of_many_shards_is_one_sum(workers, tmp_path):
     theta, X, y = problem(gd.LeastSquares(), N)
     directory = tmp_path / "shards"
     gd.write_shards(directory, X, y, 5)
-    job = distributed.DataParallel(workers.exactly(2), gd.LeastSquares(), directory)
-    expected = gd.LeastSquares().gradient(theta, X, y)
-    np.testing.assert_allclose(job.gradient(theta, job.X, job.y), expected, rtol=1e-12)
-    report = job.report()
+    rows = DataParallel(workers.exactly(2), directory)
+    close(gradient(rows, theta), gd.LeastSquares().gradient(theta, X, y))
+    report = rows.report()
     assert (report.n_shards, report.n_workers, report.loads) == (21, 2, 21)
 
 
 def test_a_shard_without_rows_is_left_out(workers, tmp_path):
     theta, X, y = problem(gd.LeastSquares(), N)
-    directory = ragged(tmp_path / "shards", X, y, 0, 50, 0)
-    job = distributed.DataParallel(workers.exactly(2), gd.LeastSquares(), directory)
-    expected = gd.LeastSquares().gradient(theta, X, y)
-    np.testing.assert_allclose(job.gradient(theta, job.X, job.y), expected, rtol=1e-12)
-    assert job.report().n_shards == 2
+    rows = DataParallel(workers.exactly(2), ragged(tmp_path / "shards", X, y, 0, 50, 0))
+    close(gradient(rows, theta), gd.LeastSquares().gradient(theta, X, y))
+    assert rows.report().n_shards == 2
 
 
 def test_what_is_reported_is_what_was_done(workers, case):
     theta, _, _, directory = case
-    job = distributed.DataParallel(workers.exactly(2), gd.LeastSquares(), directory)
-    assert job.report() == (4, 2, 0, 0, 0, 0.0, 0.0, 0)
-    job.gradient(theta, job.X, job.y)  # all rows: no numbers of rows go out
-    assert job.report()[2:5] == (1, 4 * theta.nbytes, 4 * theta.nbytes)
-    job.gradient(theta, job.X[[60, 1, 2]], job.y[:3])  # 3 rows in 2 shards
-    assert job.report()[2:5] == (2, 6 * theta.nbytes + 3 * 8, 6 * theta.nbytes)
-    job.loss(theta, job.X, job.y)
-    report = job.report()
+    rows = DataParallel(workers.exactly(2), directory)
+    objective = gd.LeastSquares()
+    assert rows.report() == (4, 2, 0, 0, 0, 0.0, 0.0, 0)
+    rows.mean(objective.gradient, theta)  # all rows: no numbers of rows go out
+    assert rows.report()[2:5] == (1, 4 * theta.nbytes, 4 * theta.nbytes)
+    rows.mean(objective.gradient, theta, np.array([60, 1, 2]))  # 3 rows in 2 shards
+    assert rows.report()[2:5] == (2, 6 * theta.nbytes + 3 * 8, 6 * theta.nbytes)
+    rows.mean(objective.loss, theta)
+    report = rows.report()
     assert report[2:5] == (3, 10 * theta.nbytes + 3 * 8, 6 * theta.nbytes + 4 * 8)
     assert (report.n_shards, report.n_workers, report.loads) == (4, 2, 4)
+    gd.evaluate(objective, theta, rows.X, rows.y)  # the loss and the gradient in one mean
+    assert rows.report()[2:5] == (4, report[3] + 4 * theta.nbytes, report[4] + 4 * 5 * 8)
 
 
 def test_time_is_split_into_computing_and_communicating(workers, case):
     """Two shards on each of two workers sleep 20 ms each: the busiest thread takes 40 ms."""
     theta, _, _, directory = case
-    job = distributed.DataParallel(workers.exactly(2), Slow(), directory)
+    rows = DataParallel(workers.exactly(2), directory)
     start = time.perf_counter()
     for _ in range(5):
-        job.gradient(theta, job.X, job.y)
+        rows.mean(Slow().gradient, theta)
     waited = time.perf_counter() - start
-    report = job.report()
+    report = rows.report()
     assert 5 * 0.04 <= report.compute_seconds <= waited
     assert report.communication_seconds > 0
     total = report.compute_seconds + report.communication_seconds
@@ -260,37 +317,92 @@ def test_time_is_split_into_computing_and_communicating(workers, case):
 def test_shards_stay_where_they_are(workers, case):
     """Also where Dask takes the tasks of many steps for one large group, and shares it out."""
     theta, _, _, directory = case
-    job = distributed.DataParallel(workers.exactly(2), Slow(), directory)
+    rows = DataParallel(workers.exactly(2), directory)
     before = workers.places()
     assert sorted(map(list(before.values()).count, set(before.values()))) == [2, 2]
-    gd.descend(job.X, job.y, theta, objective=job, batches=gd.Shuffled(10), **RUN)
+    descend(rows, theta, objective=Slow(), **RUN | {"batches": gd.Shuffled(10), "n_epochs": 2})
     assert workers.places() == before
 
 
-def test_rows_of_something_else_are_refused(workers, case):
-    theta, X, y, directory = case
-    job = distributed.DataParallel(workers.exactly(2), gd.LeastSquares(), directory)
-    for wrong in (X, X[:, :1], job.X + 0.5, job.X + 1, job.X - 1):
-        with pytest.raises(ValueError, match=r"X must be rows of job.X"):
-            job.gradient(theta, wrong, y)
+def test_a_model_of_many_values_a_row_works_in_smaller_blocks(workers, tmp_path):
+    """The owner that a function opens knows how wide its objective is, and shares the costs."""
+    objective = gd.MLP((4, 5000, 3))
+    theta, X, y = problem(objective, 30)
+    rows = DataParallel(workers.exactly(2), ragged(tmp_path / "shards", X, y, 15))
+    _, data = rows.open_problem(objective, theta, rows.X, rows.y)
+    assert (data.width, rows.width) == (objective.width, 1)
+    close(data.mean(objective.gradient, theta), objective.gradient(theta, X, y))
+    assert rows.report() == data.report()
+    assert rows.report().steps == 1
 
 
-def test_the_door_is_that_of_the_objective(workers, case):
+def test_a_run_over_workers_goes_on_from_its_checkpoint(workers, case, tmp_path):
     theta, _, _, directory = case
-    job = distributed.DataParallel(workers.exactly(2), gd.LogisticRegression(), directory)
+    rows = DataParallel(workers.exactly(2), directory)
+    options = SOME | {"momentum": 0.5, "checkpoint": tmp_path / "run"}
+    descend(rows, theta, **options | {"n_epochs": 1})
+    found, history = descend(rows, theta, **options)
+    expected, whole = descend(rows, theta, **SOME, momentum=0.5)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(history.loss, whole.loss)
+
+
+def test_what_cannot_be_is_refused_by_name(workers, case):
+    theta, X, y, directory = case
+    client = workers.exactly(2)
+    for bad, error, message in (
+        ((None, directory), TypeError, "client must be a distributed.Client, got None"),
+        ((client, gd.LeastSquares()), TypeError, r"directory must be a path, got LeastSquares\("),
+        ((client, gd.LeastSquares(), directory), TypeError, "directory must be a path, got Least"),
+        ((client, directory.parent), FileNotFoundError, r"no shards X-00000-of-\.\.\. in "),
+        ((client, directory, 0), ValueError, "timeout must be positive and finite, got 0.0"),
+        ((client, directory, "long"), TypeError, "timeout must be a number, got 'long'"),
+    ):
+        with pytest.raises(error, match=message):
+            DataParallel(*bad)
+    rows = DataParallel(client, directory)
+    for wrong in ((rows.X, y), (rows.X, rows.X), (rows.y, rows.X), (rows.X, X)):
+        with pytest.raises(ValueError, match="X and y must be the X and the y of one DataParallel"):
+            gd.evaluate(gd.LeastSquares(), theta, *wrong)
     with pytest.raises(ValueError, match="labels 0 and 1"):
-        gd.descend(job.X, job.y, theta, objective=job, batches=gd.FullBatch(), **RUN)
-    job = distributed.DataParallel(workers.client, gd.LeastSquares(), directory)
+        descend(rows, theta, objective=gd.LogisticRegression(), **SOME)
     with pytest.raises(ValueError, match=r"theta must have shape \(4,\)"):
-        gd.descend(job.X, job.y, theta[1:], objective=job, batches=gd.FullBatch(), **RUN)
+        descend(rows, theta[1:], **SOME)
+
+
+def test_a_client_that_is_closed_is_told(workers, case):
+    theta, _, _, directory = case
+    workers.exactly(2)
+    with Client(workers.cluster) as client:
+        rows = DataParallel(client, directory)
+    for use in (
+        rows.report,
+        partial(gradient, rows, theta),
+        partial(DataParallel, client, directory),
+    ):
+        with pytest.raises(RuntimeError, match="the client is closed: make the DataParallel anew"):
+            use()
+
+
+def test_an_owner_that_is_dropped_lets_go_of_its_shards_at_once(workers, case):
+    theta, _, _, directory = case
+    rows = DataParallel(workers.exactly(2), directory)
+    gradient(rows, theta)
+    gc.disable()
+    try:
+        del rows
+        while workers.places():
+            time.sleep(0.02)
+    finally:
+        gc.enable()
 
 
 def test_an_error_lets_go_of_the_shards(workers, case):
     theta, _, _, directory = case
-    job = distributed.DataParallel(workers.exactly(2), gd.LeastSquares(), directory)
+    rows = DataParallel(workers.exactly(2), directory)
     with pytest.raises(ValueError, match="mismatch"):
-        job.gradient(theta[1:], job.X, job.y)
-    del job
+        rows.mean(gd.LeastSquares().gradient, theta[1:])
+    del rows
     while workers.places():
         gc.collect()
         time.sleep(0.02)
@@ -300,11 +412,11 @@ def test_a_large_theta_is_a_new_one_at_every_step(workers, tmp_path):
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((30, 40_000)), rng.standard_normal(30)
     gd.write_shards(tmp_path / "shards", X, y, 10)
-    job = distributed.DataParallel(workers.exactly(2), gd.LeastSquares(), tmp_path / "shards")
+    rows = DataParallel(workers.exactly(2), tmp_path / "shards")
     for _ in range(2):
         theta = rng.standard_normal(40_000)
         expected = gd.LeastSquares().gradient(theta, X, y)
-        np.testing.assert_allclose(job.gradient(theta, job.X, job.y), expected, rtol=1e-9)
+        np.testing.assert_allclose(gradient(rows, theta), expected, rtol=1e-9)
 
 
 # What goes wrong with workers
@@ -314,103 +426,96 @@ def test_a_large_theta_is_a_new_one_at_every_step(workers, tmp_path):
 def test_a_worker_killed_in_mid_run_changes_nothing(workers, case, scheme):
     """Its shards are read again by the other; sums go by the shards, so no bit changes."""
     theta, _, _, directory = case
-    job = distributed.DataParallel(workers.exactly(2), Slow(), directory)
-    expected, _ = gd.descend(job.X, job.y, theta, objective=job, batches=scheme, **RUN)
-    assert job.report().loads == 4
+    rows = DataParallel(workers.exactly(2), directory)
+    options = RUN | {"batches": scheme, "objective": Slow()}
+    expected, _ = descend(rows, theta, **options)
+    assert rows.report().loads == 4
     victim, lost = workers.busiest()
     kill = meanwhile(lambda: threading.Timer(0.03, workers.kill, [victim]).start(), 2)
-    options = RUN | {"learning_rate": kill, "batches": scheme}
-    found, _ = gd.descend(job.X, job.y, theta, objective=job, **options)
+    found, _ = descend(rows, theta, **options | {"learning_rate": kill})
     np.testing.assert_array_equal(found, expected)
-    report = job.report()
+    report = rows.report()
     assert (report.n_workers, report.loads) == (1, 4 + lost)
 
 
 def test_a_worker_added_in_mid_run_changes_nothing(workers, case):
     theta, _, _, directory = case
-    job = distributed.DataParallel(workers.exactly(1), Slow(), directory)
-    expected, _ = gd.descend(job.X, job.y, theta, objective=job, batches=gd.Shuffled(40), **RUN)
+    rows = DataParallel(workers.exactly(1), directory)
+    expected, _ = descend(rows, theta, objective=Slow(), **SOME)
 
     def add():
         workers.start(1)
         workers.settle(2)
 
-    options = RUN | {"learning_rate": meanwhile(add, 2), "batches": gd.Shuffled(40)}
-    found, _ = gd.descend(job.X, job.y, theta, objective=job, **options)
+    options = SOME | {"learning_rate": meanwhile(add, 2), "objective": Slow()}
+    found, _ = descend(rows, theta, **options)
     np.testing.assert_array_equal(found, expected)
-    report = job.report()
+    report = rows.report()
     assert (report.n_workers, report.loads) == (2, 4)
 
 
 def test_a_new_worker_takes_over_from_the_last_one(workers, case):
     """The only worker dies, and another comes while the descent waits."""
     theta, X, y, directory = case
-    job = distributed.DataParallel(workers.exactly(1), gd.LeastSquares(), directory)
+    rows = DataParallel(workers.exactly(1), directory)
 
     def replace():
         workers.kill()
         workers.start(1)
 
-    expected, _ = gd.descend(X, y, theta, batches=gd.Shuffled(40), **RUN)
-    options = RUN | {"learning_rate": meanwhile(replace, 3), "batches": gd.Shuffled(40)}
-    found, _ = gd.descend(job.X, job.y, theta, objective=job, **options)
-    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+    found, _ = descend(rows, theta, **SOME | {"learning_rate": meanwhile(replace, 3)})
+    close(found, gd.descend(X, y, theta, **SOME).theta)
 
 
-def test_no_worker_left_is_an_error(workers, case):
+def test_no_worker_left_is_an_error(workers, case, quick_look):
     theta, _, _, directory = case
-    job = distributed.DataParallel(workers.exactly(1), gd.LeastSquares(), directory, timeout=1)
-    options = RUN | {"learning_rate": meanwhile(workers.kill, 3)}
-    with pytest.raises(RuntimeError, match="there has been no worker for 1 seconds: start one"):
-        gd.descend(job.X, job.y, theta, objective=job, batches=gd.Shuffled(40), **options)
+    rows = DataParallel(workers.exactly(1), directory, timeout=0.2)
+    with pytest.raises(RuntimeError, match=r"there has been no worker for 0.2 seconds: start one"):
+        descend(rows, theta, **SOME | {"learning_rate": meanwhile(workers.kill, 3)})
 
 
-def test_no_worker_from_the_start_is_an_error(workers, case):
+def test_no_worker_from_the_start_is_an_error(workers, case, quick_look):
     client = workers.exactly(0)
-    with pytest.raises(RuntimeError, match="there has been no worker for 1 seconds: start one"):
-        distributed.DataParallel(client, gd.LeastSquares(), case[-1], timeout=1)
+    with pytest.raises(RuntimeError, match=r"there has been no worker for 0.2 seconds: start one"):
+        DataParallel(client, case[-1], timeout=0.2)
 
 
-def test_a_slow_worker_is_waited_for(workers, case, monkeypatch):
+def test_a_slow_worker_is_waited_for(workers, case, quick_look):
     """One shard takes longer than both the look for workers and the time allowed without any."""
-    monkeypatch.setattr(distributed, "PATIENCE", 0.05)
     theta, X, y, directory = case
-    job = distributed.DataParallel(workers.exactly(2), SlowOnSmallShards(), directory, timeout=0.1)
+    rows = DataParallel(workers.exactly(2), directory, timeout=0.1)
     run = RUN | {"batches": gd.FullBatch(), "n_epochs": 2}
-    found, _ = gd.descend(job.X, job.y, theta, objective=job, **run)
-    expected, _ = gd.descend(X, y, theta, **run)
-    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+    found, _ = descend(rows, theta, objective=SlowOnSmallShards(), **run)
+    close(found, gd.descend(X, y, theta, **run).theta)
 
 
 def test_an_answer_that_takes_longer_than_a_look_breaks_no_later_one(workers, case, monkeypatch):
     """A look that gave up on an answer under way had every later one of the client fail."""
-    monkeypatch.setattr(distributed, "PATIENCE", 0.001)
+    monkeypatch.setattr(engine, "POLL_SECONDS", 0.001)
     theta, X, y, directory = case
-    job = distributed.DataParallel(workers.exactly(2), gd.LeastSquares(), directory)
+    rows = DataParallel(workers.exactly(2), directory)
     expected = gd.LeastSquares().gradient(theta, X, y)
     for _ in range(30):
-        np.testing.assert_allclose(job.gradient(theta, job.X, job.y), expected, rtol=1e-12)
+        close(rows.mean(gd.LeastSquares().gradient, theta), expected)
 
 
 def test_a_nanny_starts_a_killed_worker_again(case):
     theta, X, y, directory = case
+    one_each = {"n_workers": 2, "threads_per_worker": 1}
     with (
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
-        ) as cluster,
+        dask.config.set({"distributed.worker.multiprocessing-method": METHOD}),
+        LocalCluster(**one_each, dashboard_address=":0", silence_logs=50) as cluster,
         Client(cluster) as client,
     ):
-        job = distributed.DataParallel(client, gd.LeastSquares(), directory)
+        rows = DataParallel(client, directory)
         victim = next(iter(client.run(os.getpid).values()))
         kill = meanwhile(lambda: os.kill(victim, KILL), 3)
-        options = RUN | {"learning_rate": kill, "batches": gd.Shuffled(40)}
-        found, _ = gd.descend(job.X, job.y, theta, objective=job, **options)
+        found, _ = descend(rows, theta, **SOME | {"learning_rate": kill})
         while len(client.nthreads()) < 2:
             time.sleep(0.02)
-        again = job.gradient(theta, job.X, job.y)
-    expected, _ = gd.descend(X, y, theta, batches=gd.Shuffled(40), **RUN)
-    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(again, gd.LeastSquares().gradient(theta, X, y), rtol=1e-12)
+        again = gradient(rows, theta)
+    close(found, gd.descend(X, y, theta, **SOME).theta)
+    close(again, gd.LeastSquares().gradient(theta, X, y))
 
 
 # What goes wrong with files
@@ -433,24 +538,29 @@ def test_a_bad_shard_is_named_at_the_start(workers, case, how):
     spoil(directory / "X-00002-of-00004.npy", how)
     error, message = BAD[how]
     with pytest.raises(error, match=rf"X-00002-of-00004.npy {message}"):
-        distributed.DataParallel(workers.client, gd.LeastSquares(), directory)
+        DataParallel(workers.client, directory)
 
 
 @pytest.mark.parametrize("how", BAD)
-def test_a_bad_shard_is_named_when_it_has_to_be_read_again(workers, case, how):
-    theta, _, _, directory = case
-    job = distributed.DataParallel(workers.exactly(2), gd.LeastSquares(), directory)
+def test_a_bad_shard_is_named_when_it_has_to_be_read_again_and_may_be_put_back(
+    workers, case, tmp_path, how
+):
+    theta, X, y, directory = case
+    shutil.copytree(directory, tmp_path / "kept")
+    rows = DataParallel(workers.exactly(2), directory)
 
     def kill():
-        for name in "X", "y":
-            for k in range(4):
-                spoil(directory / f"{name}-{k:05d}-of-00004.npy", how)
+        for path in directory.iterdir():
+            spoil(path, how)
         workers.kill()
 
     error, message = BAD[how]
-    options = RUN | {"learning_rate": meanwhile(kill, 3), "batches": gd.Shuffled(40)}
     with pytest.raises(error, match=rf"shard .*-of-00004.npy {message}"):
-        gd.descend(job.X, job.y, theta, objective=job, **options)
+        descend(rows, theta, **SOME | {"learning_rate": meanwhile(kill, 3)})
+    with pytest.raises(error, match=rf"shard .*-of-00004.npy {message}"):
+        gradient(rows, theta)
+    shutil.copytree(tmp_path / "kept", directory, dirs_exist_ok=True)
+    close(descend(rows, theta, **SOME).theta, gd.descend(X, y, theta, **SOME).theta)
 
 
 def test_a_shard_with_a_bad_value_is_named(workers, case):
@@ -459,7 +569,7 @@ def test_a_shard_with_a_bad_value_is_named(workers, case):
     shutil.rmtree(directory)
     ragged(directory, X, y, 1, 50, 22)
     with pytest.raises(ValueError, match=r"in shard .*X-00002-of-00004.npy: X must be finite"):
-        distributed.DataParallel(workers.exactly(2), gd.LeastSquares(), directory)
+        DataParallel(workers.exactly(2), directory)
 
 
 # Memory
@@ -488,10 +598,8 @@ def test_a_worker_holds_its_shards_and_a_constant(workers, tmp_path):
     before = client.run(anonymous)
     client.run(lambda: Path("/proc/self/clear_refs").write_text("5"))  # the peak starts here
     start = client.run(peak)
-    job = distributed.DataParallel(client, gd.LeastSquares(), tmp_path)
-    gd.descend(
-        job.X, job.y, np.zeros(d), objective=job, batches=gd.Shuffled(5000), **RUN | {"n_epochs": 1}
-    )
+    rows = DataParallel(client, tmp_path)
+    descend(rows, np.zeros(d), **RUN | {"batches": gd.Shuffled(5000), "n_epochs": 1})
     share = X.nbytes / 2
     for worker, held in client.run(anonymous).items():
         assert held - before[worker] < share + 2**23

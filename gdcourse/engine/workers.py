@@ -8,6 +8,7 @@ a variance or an evaluation asks the owner of the rows for a mean, wherever they
 import asyncio
 import threading
 from concurrent.futures import CancelledError
+from copy import copy
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -33,7 +34,7 @@ except ImportError as error:
 __all__ = ["DataParallel", "Report"]
 
 BRANCHES = 8  # sums that one task of the tree adds up
-POLL_SECONDS = 1.0  # without an answer, after which to see whether there are workers
+POLL_SECONDS = 1.0  # without an answer, until the next look whether there are workers
 
 
 class Report(NamedTuple):
@@ -45,7 +46,7 @@ class Report(NamedTuple):
     n_workers : int
         Workers that the scheduler has now.
     steps : int
-        Means: each gradient is one, and each record.
+        Means over rows: one for each step of a descent, and one for each record.
     bytes_sent : int
         θ and row numbers that went out, θ once for each shard that took part. Like
         `bytes_received`, it counts the arrays alone, without what wraps them on the way.
@@ -54,7 +55,7 @@ class Report(NamedTuple):
         workers P − 1 sums move between workers and one to the client; with several shards on
         a worker, fewer do.
     compute_seconds : float
-        Of each evaluation the time of the busiest thread, measured on the workers.
+        Of each mean the time of the busiest thread, measured on the workers.
     communication_seconds : float
         The rest of the time that the caller waited: messages, scheduling, sums in the tree.
     loads : int
@@ -80,7 +81,7 @@ class RemoteArray(ShardedArray):
 
 
 class DataParallel(Sharded):
-    """Rows in shards on the workers of a Dask client, as `X` and `y` for every function.
+    """Rows in shards on the workers of a Dask client: its `X` and `y` stand for them.
 
     A mean over rows is Σ_k n_k·mean_k / Σ_k n_k over shards of n_k rows: exact for unequal shards.
 
@@ -88,7 +89,8 @@ class DataParallel(Sharded):
     find the directory under the same path. Where a worker is lost, the scheduler has its shards
     read again by the others, and the work goes on. Sums are added in the order of the shards,
     so the answer does not depend on where they lie. Workers started with
-    ``GDCOURSE_BACKEND=cupy`` hold their shards on their GPU; sums come back to the host.
+    ``GDCOURSE_BACKEND=cupy`` hold their shards on their GPU; sums come back to the host. What needs
+    the rows themselves, such as `compress`, reads them from the files, here.
 
     Dask can let an idle worker help a busy one, and then copies a shard to it; the setting
     ``distributed.scheduler.work-stealing: False`` forbids it.
@@ -104,15 +106,16 @@ class DataParallel(Sharded):
     Attributes
     ----------
     X : (n, d) RemoteArray
-        Hand it to `descend` and the others in place of an array.
+        To be handed on, together with `y`, wherever a function takes arrays.
     y : (n,) RemoteArray
 
     Raises
     ------
     FileNotFoundError, ValueError
-        For a shard that is missing, cut short or not finite, by its name.
+        For a shard that is missing, cut short or not finite, by its name. If it happens under
+        way, put the shard back and go on with the same `DataParallel`.
     RuntimeError
-        Where there has been no worker for `timeout` seconds.
+        Where there has been no worker for `timeout` seconds, or the client is closed.
 
     Examples
     --------
@@ -127,37 +130,56 @@ class DataParallel(Sharded):
             raise TypeError(f"client must be a distributed.Client, got {client!r}")
         if client.asynchronous:
             raise TypeError("client must not be asynchronous: a descent waits for each gradient")
-        self.client = client
+        try:
+            directory = Path(directory).resolve()
+        except TypeError:
+            raise TypeError(f"directory must be a path, got {directory!r}") from None
         self.timeout = validation.check_positive("timeout", timeout)
-        X, y = open_shards(Path(directory).resolve())
-        super().__init__(RemoteArray(X.shards, self), RemoteArray(y.shards, self))
+        self._client = client
+        X, y = self._files = open_shards(directory)
+        self.block, self.width = Sharded(X, y).block, 1
         pairs = [pair for pair in zip(X.shards, y.shards, strict=True) if pair[0].shape[0]]
         self._cuts = np.cumsum([0, *(shard.shape[0] for shard, _ in pairs)])
-        self._steps = self._sent = self._received = 0
-        self._compute = self._seconds = 0.0
+        self._costs = dict.fromkeys(("steps", "sent", "received", "compute", "seconds"), 0)
         self._tokens = set()
         self._shards = self._load(pairs)
+
+    # Made anew each time: an array kept here would keep this owner, and so all shards, in memory
+    # until Python looks for cycles.
+    X = property(lambda self: RemoteArray(self._files[0].shards, self))
+    y = property(lambda self: RemoteArray(self._files[1].shards, self))
+
+    @property
+    def client(self):
+        """The client, unless it is closed."""
+        if self._client.status in ("closing", "closed"):
+            raise RuntimeError("the client is closed: make the DataParallel anew with another one")
+        return self._client
 
     def __repr__(self):
         return f"DataParallel({len(self._shards)} shards)"
 
     def open(self, X, y, *, look=True):
         """The owner itself: the values were read when the shards were loaded."""
-        if X is not self.X or y is not self.y:
-            raise ValueError("X and y must be those of one DataParallel: hand on both of them")
+        if not isinstance(y, RemoteArray) or (X, y) != (self.X, self.y):
+            raise ValueError("X and y must be the X and the y of one DataParallel")
         return self
 
     def open_problem(self, objective, theta, X, y, *, look=True):
-        self.open(X, y)
+        """See `InMemory.open_problem`; each worker checks its own rows."""
+        data = copy(self.open(X, y))  # with the same shards and costs
+        data.width = objective.width
         theta, *_ = validation.check_problem(theta, *_one_row(X))
+        self._read_again()
         several = [objective] * len(self._shards), [theta] * len(self._shards)
         for answer in self._map(_check, self._shards, *several):
             self._find_result(answer)
-        return theta, self
+        return theta, data
 
     def mean(self, function, theta, batch=ALL, *, width=None):
         """See `InMemory.mean`; computed where the rows lie."""
         start = perf_counter()
+        self._read_again()
         theta = None if theta is None else to_host(theta)
         shares = self._find_shares(batch)
         shards = [self._shards[k] for k, _ in shares]
@@ -173,18 +195,20 @@ class DataParallel(Sharded):
         return (answer.value / answer.n_rows).astype(answer.dtype, copy=False)
 
     def parts(self, epoch):
+        """The owner and the epoch: every batch is a mean."""
         yield self, epoch
 
     def report(self):
-        """What the evaluations have cost so far: a `Report`."""
+        """What the means have cost so far: a `Report`."""
+        steps, sent, received, compute, seconds = self._costs.values()
         return Report(
             n_shards=len(self._shards),
             n_workers=len(self._list_workers()),
-            steps=self._steps,
-            bytes_sent=self._sent,
-            bytes_received=self._received,
-            compute_seconds=self._compute,
-            communication_seconds=self._seconds - self._compute,
+            steps=steps,
+            bytes_sent=sent,
+            bytes_received=received,
+            compute_seconds=compute,
+            communication_seconds=seconds - compute,
             loads=len(self._tokens),
         )
 
@@ -195,6 +219,12 @@ class DataParallel(Sharded):
         for answer in self._map(_touch, futures):
             self._find_result(answer)
         return futures
+
+    def _read_again(self):
+        """Have shards read again that could not be when their worker was lost."""
+        failed = [shard for shard in self._shards if shard.status == "error"]
+        if failed:
+            self.client.retry(failed)
 
     def _map(self, function, *arguments):
         # Each key is a group of its own. What looks like a large group with few inputs, Dask
@@ -222,12 +252,12 @@ class DataParallel(Sharded):
         return [(k, rows - self._cuts[k]) for k, rows in zip(numbers.tolist(), shares, strict=True)]
 
     def _count(self, theta, shares, answer, seconds):
-        self._steps += 1
         theta_bytes = 0 if theta is None else theta.nbytes
-        self._sent += sum(theta_bytes + getattr(share, "nbytes", 0) for _, share in shares)
-        self._received += answer.value.nbytes * len(shares)
-        self._compute += max(answer.busy.values())
-        self._seconds += seconds
+        self._costs["steps"] += 1
+        self._costs["sent"] += sum(theta_bytes + getattr(rows, "nbytes", 0) for _, rows in shares)
+        self._costs["received"] += answer.value.nbytes * len(shares)
+        self._costs["compute"] += max(answer.busy.values())
+        self._costs["seconds"] += seconds
         self._tokens |= answer.tokens
 
     def _find_result(self, future):
@@ -248,10 +278,10 @@ class DataParallel(Sharded):
             return gathering[0].result()
         except (CancelledError, asyncio.CancelledError) as error:
             raise RuntimeError(
-                "the scheduler is gone, or was told to forget the shards: make the job anew"
+                "the scheduler is gone, or has forgotten the shards: make the DataParallel anew"
             ) from error
         except Exception:
-            # The client would keep the error, and with its frames this job and its shards.
+            # The client would keep the error, and with its frames this owner and its shards.
             future.release()
             raise
 
