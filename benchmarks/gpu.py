@@ -1,11 +1,12 @@
-"""Time one training step against the batch size, NumPy and CuPy side by side, on this machine.
+"""What a training step costs on a GPU, NumPy and CuPy side by side, on this machine.
 
     python benchmarks/gpu.py
 
-First it checks that both walk the same path. Then it times least squares, softmax regression
-and a multi-layer perceptron at b = 1 ... 65,536, in single and double precision, and writes
-book/results/gpu_<device>.csv, which the chapter on GPUs draws. It needs an NVIDIA GPU, CuPy,
-and a few minutes with nothing else running.
+First it checks that both walk the same path, at every size that is timed. Then it measures the
+parts that stand in `PARTS`, from the time of a step at b = 1 ... 65,536 to the memory that one
+holds, and writes a table for each: book/results/gpu_<device>_<part>.csv. A part that fails is
+named at the end, and the others are written all the same. It needs an NVIDIA GPU, CuPy with
+NVIDIA's libraries, 4 GB of memory on both sides, and some ten minutes with nothing else running.
 """
 
 import datetime
@@ -15,6 +16,10 @@ import re
 import statistics
 import subprocess
 import sys
+import traceback
+import tracemalloc
+from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -22,16 +27,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import gdcourse as gd
-from gdcourse.base.backend import take_rows
+from gdcourse.base.backend import array_namespace, take_rows
 from gdcourse.lesson import tables as results
+from gdcourse.rows import InMemory
 
-N_SAMPLES, N_FEATURES, N_CLASSES = 65_536, 64, 10
+N_FEATURES, N_HIDDEN, N_CLASSES = 64, 128, 10
+N_SAMPLES = 2**20  # 268 MB in single precision: more than the caches of a device hold
 BATCH_SIZES = tuple(2**k for k in range(17))
+CAPTURED_SIZES = (1, 64, 4096)
+MEMORY_SIZES = (128, 256, 512, 4096, 65_536)
 DTYPES = ("float32", "float64")
 MODELS = ("least squares", "softmax", "MLP")
 LEARNING_RATE = 0.01
 REPEATS = 7
 SHORTEST = 0.02  # seconds in one timing: far above the grain of the clocks
+COPIED = 2**28  # bytes of the array whose copy gives the bandwidth of a memory
 FOLDER = Path(__file__).parents[1] / "book" / "results"
 
 
@@ -63,7 +73,7 @@ def make_case(model, dtype, n_samples=N_SAMPLES):
     if model == "softmax":
         theta = np.zeros((N_FEATURES, N_CLASSES), dtype)
         return Case(gd.SoftmaxRegression(N_CLASSES), theta, X, labels)
-    mlp = gd.MLP((N_FEATURES, 128, N_CLASSES))
+    mlp = gd.MLP((N_FEATURES, N_HIDDEN, N_CLASSES))
     return Case(mlp, mlp.initial(rng, dtype=dtype), X, labels)
 
 
@@ -83,7 +93,7 @@ def disagreement(case, asarray, batch_size, n_steps=5):
     return float(distance / np.linalg.norm(theta - case.theta))
 
 
-def check(asarray, batch_sizes=(1, 64, 4096), n_samples=N_SAMPLES):
+def check(asarray, batch_sizes=BATCH_SIZES, n_samples=N_SAMPLES):
     """Hold the arrays that `asarray` makes against NumPy's, for every model and precision.
 
     Raises
@@ -105,12 +115,30 @@ def check(asarray, batch_sizes=(1, 64, 4096), n_samples=N_SAMPLES):
 
 
 def draw(case, batch_size, n_batches):
-    """Row indices of `n_batches` batches, drawn on the host."""
-    rng = np.random.default_rng(batch_size)
-    return [rng.integers(case.X.shape[0], size=batch_size) for _ in range(n_batches)]
+    """Row indices of at most `n_batches` batches, drawn on the host; no row comes twice.
+
+    Batches that come again and again would lie in a cache, and a step would cost less than in
+    training.
+    """
+    order = np.random.default_rng(batch_size).permutation(case.X.shape[0])
+    n_batches = min(n_batches, len(order) // batch_size)
+    return list(order[: n_batches * batch_size].reshape(n_batches, batch_size))
 
 
-# The clock
+# Places: where arrays lie, and what measures there
+
+
+class Place(NamedTuple):
+    """An array library, with its clock and its meter of memory.
+
+    ``seconds(run, k)`` is the time that ``run(k)`` takes, all its work done; ``peak(run)`` the
+    most bytes that ``run()`` holds above those held before.
+    """
+
+    library: str
+    asarray: Callable
+    seconds: Callable
+    peak: Callable
 
 
 def runner(case, batches, asarray=None):
@@ -154,6 +182,16 @@ def wall_seconds(run, n_steps):
     return perf_counter() - start
 
 
+def host_peak(run):
+    """Bytes, as NumPy reports them to `tracemalloc`."""
+    tracemalloc.start()
+    try:
+        run()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
 def event_seconds(cupy):
     """A clock that reads CUDA events: from the first step's launch to the last one's end."""
 
@@ -168,29 +206,204 @@ def event_seconds(cupy):
     return seconds
 
 
-def measure(cupy, model, dtype, batch_size):
-    """The rows of the table for one model, precision and batch size."""
-    case = make_case(model, dtype)
-    on_device = case.move(cupy.asarray)
-    batches = draw(case, batch_size, 8)
-    clock = event_seconds(cupy)
-    timings = {
-        ("numpy", "resident"): (runner(case, batches), wall_seconds),
-        ("cupy", "resident"): (runner(on_device, list(map(cupy.asarray, batches))), clock),
-        ("cupy", "copied"): (runner(case, batches, cupy.asarray), clock),
-    }
-    for (library, rows_are), (run, seconds) in timings.items():
-        yield {
-            "model": model,
-            "dtype": dtype,
-            "library": library,
-            "data": rows_are,
-            "batch_size": batch_size,
-            "seconds_per_step": f"{seconds_per_step(run, seconds):.4e}",
-        }
+def device_peak(cupy):
+    """A meter that listens to CuPy's memory pool."""
+
+    class Listener(cupy.cuda.MemoryHook):
+        held = peak = 0
+
+        def malloc_postprocess(self, **memory):
+            self.held += memory["mem_size"]
+            self.peak = max(self.peak, self.held)
+
+        def free_postprocess(self, **memory):
+            self.held -= memory["mem_size"]
+
+    def peak(run):
+        with Listener() as listener:
+            run()
+        return listener.peak
+
+    return peak
 
 
-# The table
+def places(cupy):
+    """The host and the device."""
+    return (
+        Place("numpy", np.asarray, wall_seconds, host_peak),
+        Place("cupy", cupy.asarray, event_seconds(cupy), device_peak(cupy)),
+    )
+
+
+# The parts
+
+
+def steps(cupy, cases=None):
+    """Seconds of a step against b: rows on the host, on the device, and copied at every step.
+
+    A step reads and writes its rows of X when it takes them, and its two products read them
+    again: at least those bytes are moved.
+    """
+    host, device = places(cupy)
+    for model, dtype in cases or [(model, dtype) for model in MODELS for dtype in DTYPES]:
+        case = make_case(model, dtype, N_SAMPLES)
+        on_device = case.move(device.asarray)
+        for batch_size in BATCH_SIZES:
+            batches = draw(case, batch_size, 4096)
+            there = list(map(device.asarray, batches))
+            timings = {
+                ("numpy", "resident"): (runner(case, batches), host.seconds),
+                ("cupy", "resident"): (runner(on_device, there), device.seconds),
+                ("cupy", "copied"): (runner(case, batches, device.asarray), device.seconds),
+            }
+            for (library, rows_are), (run, seconds) in timings.items():
+                step = seconds_per_step(run, seconds)
+                yield {
+                    "model": model,
+                    "dtype": dtype,
+                    "library": library,
+                    "data": rows_are,
+                    "batch_size": batch_size,
+                    "seconds_per_step": f"{step:.4e}",
+                    "bytes_per_second": f"{4 * batch_size * case.X[0].nbytes / step:.4e}",
+                }
+
+
+def fit_step_time(sizes, seconds, law=np.add):
+    """t_0, the knee r·t_0 and the misfit (root mean square, of log t) of t = law(t_0, b/r)."""
+    knees = np.geomspace(sizes[0], sizes[-1], 1000)
+    logs = np.log(seconds / law(1, sizes / knees[:, None]))
+    best = np.argmin(logs.std(axis=1))
+    return np.exp(logs[best].mean()), knees[best], logs[best].std()
+
+
+def laws(timed):
+    """t_0 and r from the rows of `steps`: does the longer of the two costs count, or their sum?"""
+    keys = ("model", "dtype", "library", "data")
+
+    def which(row):
+        return [row[key] for key in keys]
+
+    for values, group in groupby(sorted(timed, key=which), key=which):
+        points = [(row["batch_size"], float(row["seconds_per_step"])) for row in group]
+        sizes, seconds = np.array(sorted(points)).T
+        for name, law in (("sum", np.add), ("maximum", np.maximum)):
+            t_0, knee, misfit = fit_step_time(sizes, seconds, law)
+            yield {
+                **dict(zip(keys, values, strict=True)),
+                "law": name,
+                "t_0": f"{t_0:.4e}",
+                "rows_per_second": f"{knee / t_0:.4e}",
+                "knee": f"{knee:.0f}",
+                "misfit": f"{misfit:.3f}",
+            }
+
+
+def bandwidth(cupy):
+    """What the memories give: bytes read and written a second by the copy of a large array."""
+    for place in places(cupy):
+        source = place.asarray(np.ones(COPIED, "uint8"))
+        target = source + 0
+
+        def run(n_steps, source=source, target=target):
+            for _ in range(n_steps):
+                target[...] = source
+
+        rate = 2 * source.nbytes / seconds_per_step(run, place.seconds)
+        yield {"library": place.library, "bytes": COPIED, "bytes_per_second": f"{rate:.4e}"}
+
+
+def step_in_place(theta, X, y):
+    """A step of least squares without matrix products, which CuPy's capture does not take."""
+    xp = array_namespace(theta)
+    residual = xp.sum(X * theta, axis=1) - y
+    theta -= LEARNING_RATE / X.shape[0] * xp.sum(X * residual[:, None], axis=0)
+
+
+def captured(stream, step):
+    """The launches of `step`, recorded once, as a function that replays them."""
+    stream.begin_capture()
+    step()
+    return stream.end_capture().launch
+
+
+def graphs(cupy):
+    """Eight launches a step, made by Python each time or replayed as one CUDA graph."""
+    for batch_size in CAPTURED_SIZES:
+        host, seconds = make_case("least squares", "float32", batch_size), event_seconds(cupy)
+        with cupy.cuda.Stream(non_blocking=True) as stream:
+            there = host.move(cupy.asarray)
+            theta = there.theta.copy()
+
+            def step(theta=theta, there=there):
+                step_in_place(theta, there.X, there.y)
+
+            step()  # compiles, and fills the pool of this stream
+            for launched, once in (("one by one", step), ("as a graph", captured(stream, step))):
+                theta[...] = 0
+
+                def run(n_steps, once=once):
+                    for _ in range(n_steps):
+                        once()
+
+                run(5)
+                hold_steps(gd.to_host(theta), host)
+                yield {
+                    "batch_size": batch_size,
+                    "launched": launched,
+                    "seconds_per_step": f"{seconds_per_step(run, seconds):.4e}",
+                }
+
+
+def hold_steps(theta, case, n_steps=5):
+    """Hold `theta` against as many steps of the package from zero, on the host."""
+    expected = case.theta
+    for _ in range(n_steps):
+        expected = case.step(expected, case.X, case.y)
+    distance = np.linalg.norm(theta - expected) / np.linalg.norm(expected)
+    if not distance < 1000 * np.finfo(theta.dtype).eps:
+        raise AssertionError(f"b = {case.X.shape[0]}: the paths are {distance:.1e} apart")
+
+
+def memory(cupy):
+    """The peak of a step of the MLP, predicted by `gd.training_memory` and measured.
+
+    A row keeps the inputs and outputs of all layers, their slopes, and the work space of the
+    widest hidden one; chapter 7 counts them.
+    """
+    host = make_case("MLP", "float32", max(MEMORY_SIZES))
+    layers = host.objective.layer_sizes
+    activations = sum(layers) + sum(layers[1:]) + 2 * max(layers[1:-1])
+    for place in places(cupy):
+        case = host.move(place.asarray)
+        for batch_size in MEMORY_SIZES:
+            if batch_size > InMemory(case.X, case.y, max(layers)).block:
+                continue  # the package works on a block of it at a time
+            batch = place.asarray(np.arange(batch_size))
+
+            def run(case=case, batch=batch):
+                case.step(case.theta + 0, take_rows(case.X, batch), take_rows(case.y, batch))
+
+            run()
+            predicted = gd.training_memory(case.theta.size, activations, batch_size).total
+            yield {
+                "library": place.library,
+                "batch_size": batch_size,
+                "predicted_bytes": predicted,
+                "measured_bytes": place.peak(run),
+            }
+
+
+PARTS = {
+    "steps": steps,
+    "bandwidth": bandwidth,
+    "graphs": graphs,
+    "memory": memory,
+    # "runs": many runs at once against one after the other, once the package can make them.
+}
+
+
+# The tables
 
 
 def header(cupy):
@@ -207,8 +420,9 @@ def header(cupy):
         "processor": f"{processor()}, {os.cpu_count()} logical cores",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "command": "python benchmarks/gpu.py",
+        "memory": data_sheet_bandwidth(cupy),
         "model sizes": f"{N_SAMPLES} rows of {N_FEATURES} features, {N_CLASSES} classes, "
-        "MLP with 128 hidden units",
+        f"MLP with {N_HIDDEN} hidden units",
         "step": "take the rows of a batch, gradient, update; median of "
         f"{REPEATS} timings of at least {SHORTEST} s; drawing the batch is left out",
         "data": "resident = rows taken from an array of the same library; "
@@ -218,6 +432,17 @@ def header(cupy):
 
 def device_name(cupy):
     return cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
+
+
+def data_sheet_bandwidth(cupy):
+    """Bytes a second by the clock and the width of the device's memory: two bits a clock."""
+    runtime, number = cupy.cuda.runtime, cupy.cuda.Device().id
+    try:
+        kilohertz = runtime.deviceGetAttribute(runtime.cudaDevAttrMemoryClockRate, number)
+        bits = runtime.deviceGetAttribute(runtime.cudaDevAttrGlobalMemoryBusWidth, number)
+    except RuntimeError as error:  # CuPy's errors of CUDA are of this kind
+        return f"unknown ({error})"
+    return f"{2e3 * kilohertz * bits / 8:.3e} bytes/s by clock and width"
 
 
 def driver_version():
@@ -243,10 +468,10 @@ def processor():
     return next(names, platform.processor() or platform.machine())
 
 
-def table_path(device, folder=FOLDER):
-    """Where the table of a device stands."""
+def table_path(device, part, folder=FOLDER):
+    """Where a table of a device stands."""
     slug = re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
-    return Path(folder) / f"gpu_{slug}.csv"
+    return Path(folder) / f"gpu_{slug}_{part}.csv"
 
 
 def find_cupy():
@@ -266,16 +491,36 @@ def main():
             "(`pip install cupy-cuda13x`, or cupy-cuda12x)."
         )
     check(cupy.asarray)
-    print("NumPy and CuPy walk the same paths; timing ...", flush=True)
-    measurements = []
-    for model in MODELS:
-        for dtype in DTYPES:
-            for batch_size in BATCH_SIZES:
-                measurements += measure(cupy, model, dtype, batch_size)
-            print(f"{model}, {dtype}: done", flush=True)
-    path = table_path(device_name(cupy))
-    results.write_table(path, header(cupy), measurements)
-    print(f"written: {path}")
+    print("NumPy and CuPy walk the same paths; measuring ...", flush=True)
+    failed = write_parts(cupy, PARTS)
+    if failed:
+        sys.exit(f"Not measured: {', '.join(failed)}; the lines above say why.")
+
+
+def write_parts(cupy, parts, folder=FOLDER):
+    """Measure parts and write their tables; the names of those that failed."""
+    failed, about = [], header(cupy)
+
+    def write(part, rows_of):
+        try:
+            measured = []
+            for row in rows_of:
+                measured.append(row)
+                print(part, *row.values(), flush=True)
+            path = table_path(about["device"], part, folder)
+            results.write_table(path, about, measured)
+            print(f"written: {path}", flush=True)
+        except Exception:  # one part must not cost the others, which took minutes
+            traceback.print_exc()
+            failed.append(part)
+            return []
+        return measured
+
+    for part, rows_of in parts.items():
+        measured = write(part, rows_of(cupy))
+        if part == "steps" and measured:
+            write("laws", laws(measured))
+    return failed
 
 
 if __name__ == "__main__":

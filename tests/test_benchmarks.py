@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 import array_api_strict
+import cupy_stand_in
 import numpy as np
 import pytest
 
@@ -108,8 +109,8 @@ def test_the_host_clock_measures_a_run():
 
 
 def test_a_table_comes_back_as_it_was_written(tmp_path):
-    path = gpu.table_path(FAKE_HEADER["device"], tmp_path / "results")
-    assert path.name == "gpu_imaginary-gpu-none.csv"
+    path = gpu.table_path(FAKE_HEADER["device"], "steps", tmp_path / "results")
+    assert path.name == "gpu_imaginary-gpu-none_steps.csv"
     results.write_table(path, FAKE_HEADER, FAKE_ROWS)
     table = results.read_table(path)
     assert table.header == FAKE_HEADER
@@ -140,43 +141,155 @@ def test_every_committed_table_names_its_machine():
         assert all(header.get(key) for key in wanted), path.name
 
 
-def test_the_header_and_the_rows_of_a_measurement(monkeypatch):
-    """The calls to CuPy, on a stand-in that answers them and computes with NumPy."""
+@pytest.fixture
+def cupy(monkeypatch):
+    """A stand-in that answers the calls to CuPy and computes with NumPy, and small sizes."""
     monkeypatch.setattr(gpu, "N_SAMPLES", 64)
+    monkeypatch.setattr(gpu, "BATCH_SIZES", (8, 32))
+    monkeypatch.setattr(gpu, "COPIED", 1000)
     monkeypatch.setattr(gpu.seconds_per_step, "__defaults__", (1e-6, 1))
-    cupy = stand_in()
-    found = gpu.header(cupy)
-    assert found["device"] == "Stand-in"
-    assert found["CUDA"] == "12.4 (the driver offers 13.0)"
-    measured = list(gpu.measure(cupy, "softmax", "float32", 8))
-    assert [(row["library"], row["data"]) for row in measured] == [
-        ("numpy", "resident"),
-        ("cupy", "resident"),
-        ("cupy", "copied"),
+    return cupy_stand_in.cupy
+
+
+def test_no_row_comes_twice_in_what_is_timed():
+    case = gpu.make_case("least squares", "float32", n_samples=64)
+    for batch_size, expected in ((1, 9), (8, 8), (64, 1)):
+        batches = gpu.draw(case, batch_size, 9)
+        assert len(batches) == expected
+        assert all(len(batch) == batch_size for batch in batches)
+        assert len(np.unique(np.concatenate(batches))) == expected * batch_size
+
+
+def test_steps_are_timed_on_the_host_on_the_device_and_with_copies(cupy):
+    timed = list(gpu.steps(cupy, [("softmax", "float32")]))
+    assert [(row["batch_size"], row["library"], row["data"]) for row in timed] == [
+        (batch_size, library, data)
+        for batch_size in (8, 32)
+        for library, data in (("numpy", "resident"), ("cupy", "resident"), ("cupy", "copied"))
     ]
-    assert all(float(row["seconds_per_step"]) > 0 for row in measured)
+    assert all(float(row["seconds_per_step"]) > 0 for row in timed)
+    *_, last = timed
+    moved = float(last["bytes_per_second"]) * float(last["seconds_per_step"])
+    assert moved == pytest.approx(4 * 32 * 64 * 4, rel=1e-3)  # four times 32 rows of 64 floats
 
 
-def stand_in():
-    class Event:
-        def record(self):
-            pass
+@pytest.mark.parametrize(("law", "name"), [(np.add, "sum"), (np.maximum, "maximum")])
+def test_the_law_behind_a_curve_is_found(law, name):
+    timed = [
+        {
+            "model": "MLP",
+            "dtype": "float32",
+            "library": library,
+            "data": "resident",
+            "batch_size": b,
+            "seconds_per_step": f"{law(t_0, b / 1e7):.4e}",
+        }
+        for b in (1, 8, 64, 512, 4096)
+        for library, t_0 in (("numpy", 5e-6), ("cupy", 40e-6))
+    ]
+    for library, t_0 in (("numpy", 5e-6), ("cupy", 40e-6)):
+        found = [row for row in gpu.laws(timed) if row["library"] == library]
+        best = min(found, key=lambda row: float(row["misfit"]))
+        assert best["law"] == name
+        assert float(best["misfit"]) < 0.01
+        assert float(best["t_0"]) == pytest.approx(t_0, rel=0.01)
+        assert float(best["rows_per_second"]) == pytest.approx(1e7, rel=0.01)
 
-        def synchronize(self):
-            pass
 
-    runtime = types.SimpleNamespace(
-        runtimeGetVersion=lambda: 12040,
-        driverGetVersion=lambda: 13000,
-        getDeviceProperties=lambda number: {"name": b"Stand-in"},
-    )
-    cuda = types.SimpleNamespace(
-        runtime=runtime,
-        Event=Event,
-        Device=lambda: types.SimpleNamespace(id=0),
-        get_elapsed_time=lambda start, stop: 1.0,
-    )
-    return types.SimpleNamespace(cuda=cuda, asarray=np.asarray, __version__="0")
+def test_the_bandwidth_of_a_copy_is_that_of_its_bytes(cupy):
+    assert [row["library"] for row in gpu.bandwidth(cupy)] == ["numpy", "cupy"]
+    (*_, device) = gpu.bandwidth(cupy)
+    # The clock of the stand-in says a millisecond, whatever is done in it: two copies.
+    assert float(device["bytes_per_second"]) == pytest.approx(2 * 1000 / (1e-3 / 2))
+
+
+@pytest.mark.parametrize("asarray", [np.asarray, strict], ids=["numpy", "array-api-strict"])
+def test_the_step_that_is_captured_is_a_step_of_the_package(asarray):
+    case = gpu.make_case("least squares", "float64", n_samples=16)
+    there = case.move(asarray)
+    theta = there.theta + 0.0
+    for _ in range(5):
+        gpu.step_in_place(theta, there.X, there.y)
+    gpu.hold_steps(gd.to_host(theta), case)
+    with pytest.raises(AssertionError, match=r"b = 16: the paths are .* apart"):
+        gpu.hold_steps(1.001 * gd.to_host(theta), case)
+
+
+def test_a_graph_is_recorded_between_its_two_calls():
+    calls = []
+
+    class Stream:
+        def begin_capture(self):
+            calls.append("begin")
+
+        def end_capture(self):
+            calls.append("end")
+            return self
+
+        def launch(self):
+            calls.append("launch")
+
+    launch = gpu.captured(Stream(), lambda: calls.append("step"))
+    launch()
+    assert calls == ["begin", "step", "end", "launch"]
+
+
+def test_graphs_are_checked_before_they_are_timed(cupy, monkeypatch):
+    with pytest.raises(AssertionError, match="b = 1: the paths are"):
+        list(gpu.graphs(cupy))  # the graph of the stand-in does nothing
+    monkeypatch.setattr(gpu, "captured", lambda stream, step: step)
+    assert [(row["batch_size"], row["launched"]) for row in gpu.graphs(cupy)] == [
+        (batch_size, launched)
+        for batch_size in gpu.CAPTURED_SIZES
+        for launched in ("one by one", "as a graph")
+    ]
+
+
+def test_the_memory_of_a_step_is_as_predicted_on_the_host(cupy):
+    found = [row for row in gpu.memory(cupy) if row["library"] == "numpy"]
+    assert [row["batch_size"] for row in found] == [128, 256, 512]
+    sizes, predicted, measured = np.array([list(row.values())[1:] for row in found]).T
+    np.testing.assert_allclose(predicted, measured, rtol=0.25)
+    np.testing.assert_allclose(np.diff(measured) / np.diff(sizes), 4 * 596, rtol=0.03)
+
+
+def test_the_peak_is_the_most_that_the_pool_has_given_out(cupy):
+    listening = []
+
+    class MemoryHook(cupy_stand_in.MemoryHook):
+        def __enter__(self):
+            listening.append(self)
+            return self
+
+    def run():
+        (hook,) = listening
+        for size in (512, 1024, -512, 2048, -1024):
+            told = hook.malloc_postprocess if size > 0 else hook.free_postprocess
+            told(mem_size=abs(size), device_id=0)
+
+    cuda = types.SimpleNamespace(MemoryHook=MemoryHook)
+    assert gpu.device_peak(types.SimpleNamespace(cuda=cuda))(run) == 512 + 1024 - 512 + 2048
+
+
+def test_a_part_that_fails_does_not_cost_the_others(cupy, tmp_path, capsys):
+    def broken(cupy):
+        yield {"b": 1}
+        raise RuntimeError("the device is on fire")
+
+    parts = {"graphs": broken, "bandwidth": gpu.bandwidth, "steps": few_steps}
+    assert gpu.write_parts(cupy, parts, tmp_path) == ["graphs"]
+    assert "the device is on fire" in capsys.readouterr().err
+    written = {path.name for path in tmp_path.glob("*")}
+    assert written == {f"gpu_stand-in_{part}.csv" for part in ("bandwidth", "steps", "laws")}
+    about = results.read_table(tmp_path / "gpu_stand-in_laws.csv").header
+    assert about["device"] == "Stand-in"
+    assert about["CUDA"] == "12.4 (the driver offers 13.0)"
+    assert about["memory"] == "3.352e+12 bytes/s by clock and width"
+    assert about["command"] == "python benchmarks/gpu.py"
+
+
+def few_steps(cupy):
+    return gpu.steps(cupy, [("least squares", "float64")])
 
 
 def test_without_a_device_one_sentence_says_what_is_missing():

@@ -19,6 +19,7 @@ import ast
 import inspect
 import json
 import re
+import types
 from collections import defaultdict
 from operator import attrgetter
 from pathlib import Path
@@ -26,6 +27,7 @@ from typing import NamedTuple
 
 import array_api_compat.cupy
 import cupy
+import cupy_stand_in
 import numpy as np
 import pytest
 
@@ -240,6 +242,24 @@ def test_the_calls_of_the_package_are_found():
     assert {("compat", "linalg.qr"), ("compat", "vecdot"), ("compat", "float64")} <= names
     assert {("cupy", "asarray"), ("cupy", "cuda.is_available")} <= names
     assert {("array", "take"), ("array", "T"), ("array", "device"), ("array", "get")} <= names
+
+
+def missing_from(stand_in, real):
+    """The names of a stand-in, and of the classes in it, that the real thing lacks."""
+    for name, value in vars(stand_in).items():
+        if name == "__weakref__":
+            continue
+        if not hasattr(real, name):
+            yield name
+        elif isinstance(value, types.SimpleNamespace | type):
+            yield from missing_from(value, getattr(real, name))
+
+
+def test_the_stand_in_has_nothing_that_cupy_lacks():
+    assert list(missing_from(cupy_stand_in.cupy, cupy)) == []
+    wrong = types.SimpleNamespace(cuda=types.SimpleNamespace(Event=cupy_stand_in.Stream))
+    missing = ["__enter__", "__exit__", "begin_capture", "end_capture"]
+    assert list(missing_from(wrong, cupy)) == missing
 
 
 RIGHT = [
