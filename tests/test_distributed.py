@@ -265,12 +265,14 @@ def test_a_small_variance_keeps_its_digits(workers, tmp_path):
 
 
 def test_a_tree_of_many_shards_is_one_sum(workers, tmp_path):
-    """20 shards: three sums of sums, and a sum of these."""
-    theta, X, y = problem(gd.LeastSquares(), N)
+    """21 shards: three sums of sums, and a sum of these; and of two rows, by small numbers."""
+    theta, X, y = problem(gd.LeastSquares(), 210)
     directory = tmp_path / "shards"
-    gd.write_shards(directory, X, y, 5)
+    gd.write_shards(directory, X, y, 10)
     rows = DataParallel(workers.exactly(2), directory)
-    close(gradient(rows, theta), gd.LeastSquares().gradient(theta, X, y))
+    for batch in (slice(None), np.array([-1, 5], "i1")):
+        expected = gd.LeastSquares().gradient(theta, X[batch], y[batch])
+        close(rows.mean(gd.LeastSquares().gradient, theta, batch), expected)
     report = rows.report()
     assert (report.n_shards, report.n_workers, report.loads) == (21, 2, 21)
 
@@ -370,7 +372,7 @@ def test_what_cannot_be_is_refused_by_name(workers, case):
         descend(rows, theta[1:], **SOME)
 
 
-def test_a_client_that_is_closed_is_told(workers, case):
+def test_a_client_that_is_closed_or_told_to_forget_is_an_error(workers, case):
     theta, _, _, directory = case
     workers.exactly(2)
     with Client(workers.cluster) as client:
@@ -382,6 +384,10 @@ def test_a_client_that_is_closed_is_told(workers, case):
     ):
         with pytest.raises(RuntimeError, match="the client is closed: make the DataParallel anew"):
             use()
+    rows = DataParallel(workers.client, directory)
+    workers.client.cancel(rows._shards)
+    with pytest.raises(RuntimeError, match="the scheduler is gone, or has forgotten the shards: "):
+        gradient(rows, theta)
 
 
 def test_an_owner_that_is_dropped_lets_go_of_its_shards_at_once(workers, case):
@@ -526,7 +532,7 @@ def spoil(path, how):
         path.unlink()
     else:
         with path.open("r+b") as file:
-            file.truncate(200)
+            file.truncate(130)  # a header, and not one row
 
 
 BAD = {"missing": (FileNotFoundError, "is missing"), "cut short": (ValueError, "is cut short")}

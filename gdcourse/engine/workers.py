@@ -244,7 +244,8 @@ class DataParallel(Sharded):
                 for k, (a, b) in enumerate(pairwise(self._cuts.tolist()))
             ]
             return [(k, share) for k, share in shares if share.start < share.stop]
-        chosen = np.where(batch < 0, batch + len(self), batch)
+        chosen = batch.astype(np.int64)  # n need not fit in a smaller kind
+        chosen = np.where(chosen < 0, chosen + len(self), chosen)
         of_shard = np.searchsorted(self._cuts, chosen, side="right") - 1
         places = np.argsort(of_shard, kind="stable")
         numbers, starts = np.unique(of_shard[places], return_index=True)
