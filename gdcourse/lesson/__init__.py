@@ -1,0 +1,1 @@
+"""What the chapters are made with, beside the algorithms that they teach."""
