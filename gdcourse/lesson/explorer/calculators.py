@@ -4,22 +4,14 @@ import numpy as np
 
 from gdcourse import validation
 from gdcourse.accounting import balanced_workers, data_parallel_step, training_memory
-from gdcourse.lesson.explorer.figure import control, log_grid, show
+from gdcourse.lesson.explorer.figure import choice, log_grid, show, slider
 
 __all__ = ["axis_toggle", "memory_calculator", "scaling_calculator"]
 
 VARIANTS = ("full batch", "mini-batch", "SGD")  # have a colour
 
 
-def axis_toggle(
-    histories,
-    *,
-    lowest,
-    overhead,
-    seconds_per_row,
-    target=0.01,
-    name="axis-toggle",
-):
+def axis_toggle(histories, *, lowest, overhead, seconds_per_row, target=0.01, name="axis-toggle"):
     """The same runs against steps, samples or seconds: the order of the curves changes.
 
     Parameters
@@ -43,8 +35,9 @@ def axis_toggle(
     overhead = validation.positive("overhead", overhead)
     per_row = validation.positive("seconds_per_row", seconds_per_row)
     target = validation.positive("target", target)
-    shares = control([0.5, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001], target)
-    shares["values"].reverse()
+    shares = [0.5, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001]
+    aim = slider("Target: share of the first excess loss", "share", shares, target)
+    aim["values"].reverse()
     excesses = {variant: _excess(variant, histories[variant], lowest) for variant in histories}
     if not excesses:
         raise ValueError("histories must hold at least one run")
@@ -52,18 +45,25 @@ def axis_toggle(
     runs = []
     for variant, excess in excesses.items():
         history = histories[variant]
-        kept = _thin(history.step[: len(excess)], excess, first * np.array(shares["values"]))
+        kept = _thin(history.step[: len(excess)], excess, first * np.array(aim["values"]))
         columns = {"step": history.step, "samples": history.samples_seen, "excess": excess}
         run = {"name": variant} | {key: column[kept].tolist() for key, column in columns.items()}
         runs.append(run | {"diverged": len(excess) < len(history.loss)})
     if max(run["step"][-1] for run in runs) == 0:
         raise ValueError("histories must hold a finite loss after step 0")
+    axes = {"steps": "steps", "samples": "samples seen", "seconds": "seconds"}
     controls = {
-        "axis": {"values": ["steps", "samples", "seconds"], "value": "steps"},
-        "target": shares,
-        "overhead": control(log_grid(1e-8, 1e-3), overhead),
+        "axis": choice("Horizontal axis", axes, "steps"),
+        "target": aim,
+        "overhead": slider(
+            "Fixed cost of a step, whatever b", "seconds", log_grid(1e-8, 1e-3), overhead
+        ),
     }
-    return show(name, "axes", {"runs": runs, "perRow": per_row, "controls": controls})
+    label = (
+        f"Excess loss of {', '.join(excesses)} against steps, samples or seconds, on logarithmic "
+        "axes, and a dashed line at the target."
+    )
+    return show(name, "axes", label, {"runs": runs, "perRow": per_row, "controls": controls})
 
 
 def _excess(variant, history, lowest):
@@ -126,7 +126,7 @@ def memory_calculator(
     """
     n_parameters = _whole("n_parameters", n_parameters)
     activations = _whole("activations_per_sample", activations_per_sample, minimum=0)
-    training_memory(  # checks the rest of its arguments
+    training_memory(  # checks the rest
         n_parameters,
         activations,
         batch_size,
@@ -136,17 +136,29 @@ def memory_calculator(
     device_memory = validation.positive("device_memory", device_memory)
     overhead = validation.positive("overhead", overhead)
     speed = validation.positive("rows_per_second", rows_per_second)
+    states = {0: "gradient descent: none", 1: "momentum: 1", 2: "Adam: 2"}
+    states |= {6: "Adam in mixed precision: 6"}
+    states |= {optimizer_states: states.get(optimizer_states, f"{optimizer_states}")}
+    sizes = {size: f"{size}" for size in sorted({2, 4, 8, bytes_per_value})}
+    kept = "Values kept per row for the backward pass"
     controls = {
-        "n_parameters": control(log_grid(1e3, 1e12, 5), n_parameters),
-        "activations": control(log_grid(1e2, 1e9, 5), activations),
-        "batch_size": control([2**k for k in range(17)], batch_size),
-        "bytes": control([2, 4, 8], bytes_per_value),
-        "states": control([0, 1, 2, 6], optimizer_states),
-        "device": control(log_grid(1e9, 1e12, 5), device_memory),
-        "overhead": control(log_grid(1e-5, 1, 5), overhead),
-        "speed": control(log_grid(10, 1e8, 5), speed),
+        "n_parameters": slider(
+            "Parameters of the model", "number", log_grid(1e3, 1e12, 5), n_parameters
+        ),
+        "activations": slider(kept, "number", log_grid(1e2, 1e9, 5), activations),
+        "batch_size": slider("Batch size", "rows", [2**k for k in range(17)], batch_size),
+        "bytes": choice("Bytes of a value", sizes, bytes_per_value),
+        "states": choice("Values of optimiser state a parameter", states, optimizer_states),
+        "device": slider("Memory of the device", "bytes", log_grid(1e9, 1e12, 5), device_memory),
+        "overhead": slider("Shortest step, t₀", "seconds", log_grid(1e-5, 1, 5), overhead),
+        "speed": slider("Rows a second at most, r", "number", log_grid(10, 1e8, 5), speed),
     }
-    return show(name, "memory", {"controls": controls})
+    label = (
+        "Above, a bar of the memory of a training step, by what holds it, beside the memory of "
+        "the device. Below, the seconds of a step against the batch size, both logarithmic: the "
+        "larger of the shortest step and a time in proportion to the rows."
+    )
+    return show(name, "memory", label, {"controls": controls})
 
 
 def scaling_calculator(
@@ -186,22 +198,39 @@ def scaling_calculator(
     n_bytes = n_parameters * validation.count("bytes_per_value", bytes_per_value)
     n_workers = validation.count("n_workers", n_workers)
     batch_size = validation.count("batch_size", batch_size)
+    sample = validation.positive("seconds_per_sample", seconds_per_sample)
+    bandwidth = validation.positive("bandwidth", bandwidth)
     latency = validation.positive("latency", latency)
     link = {"n_bytes": n_bytes, "bandwidth": bandwidth, "latency": latency, "method": method}
-    work = {"batch_size": batch_size, "seconds_per_sample": seconds_per_sample}
-    # Both check the arguments that they share with this figure.
-    data_parallel_step(n_workers, **work, **link, local_steps=local_steps)
+    work = {"batch_size": batch_size, "seconds_per_sample": sample}
+    data_parallel_step(n_workers, **work, **link, local_steps=local_steps)  # both check the rest
     balanced_workers(1.0, **link, scaling=scaling)
+    powers = [2**k for k in range(25)]
+    repeats = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
+    sizes = {size: f"{size}" for size in sorted({1, 2, 4, 8, bytes_per_value})}
+    methods = {"ring": "a ring", "tree": "a tree (halving and doubling)"}
+    methods |= {"star": "a star: all with one"}
+    scalings = {"strong": "one batch, cut into P parts"}
+    scalings |= {"weak": "a batch of its own for each worker"}
     controls = {
-        "n_workers": control([2**k for k in range(21)], n_workers),
-        "n_parameters": control(log_grid(1e2, 1e12, 5), n_parameters),
-        "bytes": control([1, 2, 4, 8], bytes_per_value),
-        "batch_size": control([2**k for k in range(25)], batch_size),
-        "sample": control(log_grid(1e-8, 1e3, 5), float(seconds_per_sample)),
-        "bandwidth": control(log_grid(1e5, 1e12, 5), float(bandwidth)),
-        "latency": control(log_grid(1e-7, 1, 5), latency),
-        "local_steps": control([1, 2, 5, 10, 20, 50, 100, 200, 500, 1000], local_steps),
-        "method": {"values": ["ring", "tree", "star"], "value": method},
-        "scaling": {"values": ["strong", "weak"], "value": scaling},
+        "n_workers": slider("Workers, P", "count", powers[:21], n_workers),
+        "scaling": choice("Every step", scalings, scaling),
+        "batch_size": slider("Rows b of that batch", "count", powers, batch_size),
+        "sample": slider("Time of a row on one worker", "seconds", log_grid(1e-8, 1e3, 5), sample),
+        "n_parameters": slider(
+            "Parameters of the model", "number", log_grid(1e2, 1e12, 5), n_parameters
+        ),
+        "bytes": choice("Bytes of a value", sizes, bytes_per_value),
+        "bandwidth": slider(
+            "Bandwidth of a worker's link", "bandwidth", log_grid(1e5, 1e12, 5), bandwidth
+        ),
+        "latency": slider("Latency of a message", "seconds", log_grid(1e-7, 1, 5), latency),
+        "method": choice("Who talks to whom", methods, method),
+        "local_steps": slider("Local steps between two averages", "count", repeats, local_steps),
     }
-    return show(name, "scaling", {"controls": controls})
+    label = (
+        "Seconds of a step against the number of workers, both logarithmic: computing, "
+        "communication and their sum. A dashed line stands where the first two are equal, if "
+        "that is in the picture."
+    )
+    return show(name, "scaling", label, {"controls": controls})

@@ -4,7 +4,7 @@ import numpy as np
 
 from gdcourse import validation
 from gdcourse.backend import to_host
-from gdcourse.lesson.explorer.figure import control, log_grid, show
+from gdcourse.lesson.explorer.figure import log_grid, show, slider
 from gdcourse.noise import noise_floor, stability_limit, stationary_covariance
 
 __all__ = ["heavy_ball", "noise_ball", "three_estimators", "your_update"]
@@ -22,6 +22,21 @@ def update(theta, X, y, learning_rate, step):
         theta[0] - learning_rate * gradient[0],
         theta[1] - learning_rate * gradient[1],
     ]
+"""
+HARNESS = """\
+import json, page
+def _walk(given):
+    X, y = given["X"], [value / given["scale"] for value in given["y"]]
+    X = [(X[2 * i] / given["scale"], X[2 * i + 1] / given["scale"]) for i in range(len(y))]
+    theta = given["start"]
+    for step, rows in enumerate(given["batches"]):
+        theta = update(list(theta), [X[i] for i in rows], [y[i] for i in rows], given["rate"], step)
+        try:
+            first, second = theta
+            page.add(first + 0.0, second + 0.0)
+        except (TypeError, ValueError):
+            raise ValueError("update must return two numbers, got " + repr(theta))
+_walk(json.loads(page.given))
 """
 
 
@@ -63,7 +78,9 @@ def three_estimators(
     Explorer
     """
     data = _sampled_data(X, y, start, learning_rate, batch_size, batch_sizes, n_steps, rng)
-    return show(name, "estimators", data)
+    data["controls"]["batch_size"]["label"] = "Batch size of the mini-batch"
+    seen = "the paths of full batch, mini-batch and SGD from one start"
+    return _show(name, "estimators", seen, data)
 
 
 def noise_ball(
@@ -95,12 +112,18 @@ def noise_ball(
     Explorer
     """
     data = _sampled_data(X, y, start, learning_rate, batch_size, batch_sizes, n_steps, rng)
+    half = data["steps"] // 2
+    decays = [0, 0.003, 0.01, 0.03, 0.1, 0.3]
     controls = data["controls"]
-    controls["decay"] = control([0, 0.003, 0.01, 0.03, 0.1, 0.3], 0)
-    controls["average"] = {"value": False}
     rates, sizes = (controls[key]["values"] for key in ("learning_rate", "batch_size"))
     theory = [_theory(*_embedded(data), batch_size, rates) for batch_size in sizes]
-    return show(name, "ball", data | {"theory": theory})
+    controls["decay"] = slider("Decay of the learning rate, α/(1 + decay·t)", "decay", decays, 0)
+    controls["average"] = {"label": f"Average θ after step {half}", "value": False}
+    seen = (
+        f"the path of SGD, its iterates after step {half} as dots; an ellipse that theory "
+        "predicts around the minimum is dashed"
+    )
+    return _show(name, "ball", seen, data | {"half": half, "theory": theory})
 
 
 def your_update(
@@ -134,19 +157,11 @@ def your_update(
     Explorer
     """
     data = _sampled_data(X, y, start, learning_rate, batch_size, batch_sizes, n_steps, rng)
-    return show(name, "yours", data | {"code": code})
+    seen = "two paths on the same mini-batches, the package's and that of your own update"
+    return _show(name, "yours", seen, data | {"code": code, "harness": HARNESS})
 
 
-def heavy_ball(
-    X,
-    y,
-    start,
-    *,
-    learning_rate=0.16,
-    momentum=0.9,
-    n_steps=60,
-    name="heavy-ball",
-):
+def heavy_ball(X, y, start, *, learning_rate=0.16, momentum=0.9, n_steps=60, name="heavy-ball"):
     """The exact gradient without momentum, with the heavy ball's, and with Nesterov's.
 
     The reader sets the learning rate and the momentum coefficient. The table's last column is
@@ -167,8 +182,19 @@ def heavy_ball(
     data = _data(X, y, start, learning_rate, n_steps)
     momentum = validation.non_negative("momentum", momentum)
     betas = [*(k / 10 for k in range(10)), 0.95, 0.98]
-    data["controls"]["momentum"] = control(betas, momentum)
-    return show(name, "rolling", data)
+    data["controls"]["momentum"] = slider("Momentum", "momentum", betas, momentum)
+    seen = (
+        "the paths of gradient descent, the heavy ball and Nesterov's method from one start, "
+        "all with the exact gradient"
+    )
+    return _show(name, "rolling", seen, data)
+
+
+def _show(name, kind, seen, data):
+    """The figure, with its steps as the last control."""
+    data["controls"]["step"] = slider("Step", "step", range(data["steps"] + 1), data["steps"])
+    label = f"Level lines of a loss over two parameters, a star at its minimum, and {seen}."
+    return show(name, kind, label, data)
 
 
 def _data(X, y, start, learning_rate, n_steps):
@@ -189,8 +215,9 @@ def _data(X, y, start, learning_rate, n_steps):
         "y": np.rint(SCALE * y).astype(np.int64).tolist(),
         "start": theta.tolist(),
         "steps": validation.count("n_steps", n_steps),
-        "controls": {"learning_rate": control(log_grid(0.01, 3), learning_rate)},
     }
+    rate = slider("Learning rate", "rate", log_grid(0.01, 3), learning_rate)
+    data["controls"] = {"learning_rate": rate}
     X, _ = _embedded(data)
     low, high = np.linalg.eigvalsh(X.T @ X)
     if low <= 1e-9 * high:
@@ -208,12 +235,13 @@ def _sampled_data(X, y, start, learning_rate, batch_size, batch_sizes, n_steps, 
     n = len(data["y"])
     batch_size = validation.count("batch_size", batch_size, maximum=n)
     sizes = validation.each("batch_sizes", batch_sizes, validation.count)
-    data["controls"]["batch_size"] = control([b for b in sizes if b <= n], batch_size)
-    most = data["controls"]["batch_size"]["values"][-1]
+    size = slider("Batch size", "rows", [b for b in sizes if b <= n], batch_size)
+    data["controls"]["batch_size"] = size
     rng = np.random.default_rng(validation.count("rng", rng, minimum=0))
+    rows = rng.integers(n, size=data["steps"] * size["values"][-1])
     digits = len(np.base_repr(n - 1, 36))
-    rows = (np.base_repr(row, 36) for row in rng.integers(n, size=data["steps"] * most))
-    return data | {"order": "".join(row.lower().zfill(digits) for row in rows), "digits": digits}
+    order = "".join(np.base_repr(row, 36).lower().zfill(digits) for row in rows)
+    return data | {"order": order, "digits": digits}
 
 
 def _embedded(data):

