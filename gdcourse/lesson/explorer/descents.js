@@ -4,7 +4,7 @@ const PLANE = { left: 44, top: 26, width: 386, height: 274 }; // inside a pictur
 const SIDES = [PLANE.width, PLANE.height];
 const CENTRE = [PLANE.left + PLANE.width / 2, PLANE.top + PLANE.height / 2];
 
-/** The plane of θ: the minimiser in the middle, the start, unless it is there, four fifths of the way to an edge. */
+/** The plane of θ: the minimiser in the middle, the start, if not there, four fifths of the way to an edge. */
 class Plane {
   constructor(problem) {
     this.problem = problem;
@@ -120,7 +120,8 @@ KINDS.ball = (data) => {
     const { limit, balls } = data.theory[place("batch_size")];
     const ball = state.decay ? null : balls[place("learning_rate")]; // none beyond the limit
     const none = state.decay ? "none: the rate decays" : "none: beyond the limit";
-    const dots = each(settled.filter((theta) => plane.holds(theta)), (theta) => `M${plane.at(theta).map(tenth).join(" ")}h0`);
+    const near = settled.filter((theta) => plane.holds(theta));
+    const dots = each(near, (theta) => `M${plane.at(theta).map(tenth).join(" ")}h0`);
     let marks = plane.run(path, colour, 'stroke-width="1" stroke-opacity=".35"')
       + `<path d="${dots}" stroke="${colour}" stroke-width="3.5" stroke-linecap="round"/>`;
     if (ball) marks += plane.ellipse(ball.slice(1).map((value) => 4 * value), THEORY); // two standard deviations

