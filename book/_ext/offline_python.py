@@ -1,8 +1,10 @@
-"""Put MicroPython into the built book, for the reader's own update.
+"""Put into the built book what its moving figures need.
 
-What the book takes from the npm registry stands in package-lock.json.
-This Sphinx extension installs it into node_modules, with the npm that
-requirements.txt brings, and embeds it, whoever starts the build.
+Their script and their style are the package's, MicroPython is for the
+reader's own update. What the book takes from the npm registry stands
+in package-lock.json. This Sphinx extension installs it into
+node_modules, with the npm that requirements.txt brings, and embeds
+it, whoever starts the build.
 """
 
 import base64
@@ -12,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from gdcourse.lesson.explorer.figure import page_files
 from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,10 +24,22 @@ OPTIONS = ("--ignore-scripts", "--no-audit", "--no-fund")
 
 
 def setup(app):
-    """Tell Sphinx when to install and when to embed."""
-    app.connect("builder-inited", lambda app: install())
+    """Tell Sphinx when to install and what to write."""
+    app.add_css_file("explorer.css")
+    app.add_js_file("explorer.js")
+    app.connect("builder-inited", before_build)
     app.connect("build-finished", after_build)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def before_build(app):
+    """Install what is needed, and write what every page loads."""
+    install()
+    if app.builder.format == "html":
+        static = Path(app.outdir) / "_static"
+        static.mkdir(parents=True, exist_ok=True)
+        for name, text in page_files().items():
+            (static / name).write_text(text, "utf-8")
 
 
 def install():

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import time
 from itertools import islice, product
 
 import numpy as np
@@ -13,9 +14,8 @@ from sphinx_external_toc.parsing import parse_toc_yaml
 import course
 import gdcourse as gd
 from gdcourse.lesson import data, explorer
+from gdcourse.lesson.explorer.figure import evaluate, page_files
 
-STATIC = course.BOOK / "_static"
-SHARED = ("explorer.js", "explorer.css")
 N_STEPS = 40
 RATES = [0.01, 0.1, 0.5, 0.79, 1.6, 3.0]  # from 1.4 on even the full batch diverges
 SIZES = [1, 2, 8, 32]
@@ -54,15 +54,18 @@ def figures():
 def folder(figures, html, tmp_path_factory):
     """Return a folder with a page of the figures and nothing else around them."""
     folder = tmp_path_factory.mktemp("figures")
-    for name in SHARED:
-        shutil.copy(STATIC / name, folder)
+    for name, text in page_files().items():
+        (folder / name).write_text(text, encoding="utf-8")
     shutil.copy(html / "_static" / "micropython.js", folder)
+    write_page(folder / "figures.html", "".join(figure.html for figure in figures))
+    return folder
+
+
+def write_page(path, body):
     icon = '<link rel="icon" href="data:,">'  # or the browser asks for one
     head = '<link rel="stylesheet" href="explorer.css"><script src="explorer.js"></script>'
-    body = "".join(figure.html for figure in figures)
     text = f'<!doctype html><meta charset="utf-8"><title>Figures</title>{icon}{head}{body}'
-    (folder / "figures.html").write_text(text, encoding="utf-8")
-    return folder
+    path.write_text(text, encoding="utf-8")
 
 
 @pytest.fixture(scope="module", params=["http", "file"])
@@ -78,6 +81,11 @@ def page(request, browser, folder):
         yield page
         page.close()
         assert [c for c in complaints if not c.startswith((root, "data:", "blob:"))] == []
+
+
+def payload(figure):
+    """Return the data that the page gets."""
+    return json.loads(re.search(r"application/json\">(.*?)</script>", figure.html)[1])
 
 
 POINTS = "nodes => nodes.map(node => node.getAttribute('points'))"
@@ -103,7 +111,7 @@ def path_in_python(batches, learning_rate, rng=5, n_steps=N_STEPS):
 def path_in_the_page(page, b, learning_rate, decay=0):
     script = """([b, rate, decay]) => {
         const { problem } = document.querySelector("#gd-three-estimators").explorer;
-        return problem.path(b, rate, decay).flat().map(String);
+        return problem.path({ b, rate, decay }).flat().map(String);
     }"""
     texts = page.evaluate(script, [b, learning_rate, decay])
     return np.array([float(text.replace("Infinity", "inf")) for text in texts]).reshape(-1, 2)
@@ -116,9 +124,9 @@ def assert_same(page_values, python_values):
 # The same numbers as gdcourse
 
 
-@pytest.mark.parametrize(("b", "learning_rate"), [*product([*SIZES, 442], RATES)])
+@pytest.mark.parametrize(("b", "learning_rate"), [*product([*SIZES, None], RATES)])
 def test_the_page_walks_the_path_of_the_package(page, b, learning_rate):
-    batches = gd.FullBatch() if b == 442 else gd.WithReplacement(b)
+    batches = gd.WithReplacement(b) if b else gd.FullBatch()
     expected = path_in_python(batches, learning_rate)
     assert_same(path_in_the_page(page, b, learning_rate), expected)
 
@@ -155,50 +163,48 @@ def test_the_page_rolls_as_the_package_does(page, learning_rate, momentum, neste
         nesterov=nesterov,
     )
     expected = np.array([theta for _, _, theta in islice(steps, N_STEPS + 1)])
-    script = """(given) => {
+    script = """([rate, momentum, nesterov]) => {
         const { problem } = document.querySelector("#gd-heavy-ball").explorer;
-        return [problem.roll(...given), problem.kept(...given)];
+        const rule = { rate, momentum, nesterov };
+        return [problem.path(rule), problem.kept(rule)];
     }"""
     path, kept = page.evaluate(script, [learning_rate, momentum, nesterov])
     assert_same(np.array(path, dtype=float), expected)
     assert kept == pytest.approx(kept_in_python(learning_rate, momentum, nesterov), rel=1e-6)
 
 
-@pytest.mark.parametrize("b", SIZES)
-def test_the_noise_floor_is_that_of_the_package(page, b):
+@pytest.mark.parametrize(("b", "learning_rate"), [*product(SIZES, [0.01, 0.1, 0.5])])
+def test_the_noise_floor_is_that_of_the_package(page, figures, b, learning_rate):
     X, y, _ = problem()
+    controls = payload(figures[1])["controls"]
+    for key, value in {"learning_rate": learning_rate, "batch_size": b}.items():
+        place = controls[key]["values"].index(value)
+        slider = page.locator("#gd-noise-ball").get_by_label(controls[key]["label"], exact=True)
+        slider.fill(str(place))
     limit = gd.stability_limit(X, b)
-    script = """([b, rates]) => {
-        const { problem } = document.querySelector("#gd-noise-ball").explorer;
-        return [problem.limit(b), ...rates.map((rate) => problem.stationary(rate, b))].flat();
-    }"""
-    rates = [share * limit for share in (0.01, 0.3, 0.9)]
-    found = page.evaluate(script, [b, rates])
-    exact = [gd.stationary_covariance(X, y, rate, b)[[0, 0, 1], [0, 1, 1]] for rate in rates]
-    assert_same(found, [limit, *np.concatenate(exact)])
+    floor = "none: beyond the limit"
+    if learning_rate < limit:
+        floor = evaluate(f"number({gd.noise_floor(X, y, learning_rate, b)})")
+    assert numbers(page, "noise-ball")[2:] == [[floor], [evaluate(f"number({limit})")]]
+    reset(page, "noise-ball")
 
 
 def test_the_memory_is_that_of_the_package(page):
-    script = """(wanted) => {
-        const { state, ...rest } = document.querySelector("#gd-memory-calculator").explorer;
-        Object.assign(state, wanted);
-        return document.querySelector("#gd-memory-calculator").explorer.bytes;
-    }"""
+    script = """(wanted) => document.querySelector("#gd-memory-calculator").explorer.held(wanted)
+        .map(([name, bytes]) => bytes)"""
     for b, size, states in product([1, 512], [2, 4], [0, 1, 2]):
         wanted = {"n_parameters": 7000, "activations": 900, "batch_size": b}
         found = page.evaluate(script, wanted | {"bytes": size, "states": states})
         memory = gd.training_memory(7000, 900, b, bytes_per_value=size, optimizer_states=states)
         assert found == list(memory)
-    reset(page, "memory-calculator")
 
 
 @pytest.mark.parametrize("scaling", ["strong", "weak"])
 @pytest.mark.parametrize("method", ["ring", "tree", "star"])
 def test_the_step_of_many_workers_is_that_of_the_package(page, method, scaling):
     script = """([wanted, counts]) => {
-        const { state, step, balance } = document.querySelector("#gd-scaling-calculator").explorer;
-        Object.assign(state, wanted);
-        return [...counts.map(step), [balance()]].flat();
+        const { step, balance } = document.querySelector("#gd-scaling-calculator").explorer;
+        return [...counts.map((p) => step(p, wanted)), [balance(wanted)]].flat();
     }"""
     state = {"n_parameters": 7e6, "bytes": 2, "batch_size": 96, "sample": 3e-3, "local_steps": 5}
     link = {"bandwidth": 2e8, "latency": 4e-5, "method": method}
@@ -211,10 +217,9 @@ def test_the_step_of_many_workers_is_that_of_the_package(page, method, scaling):
         expected += gd.data_parallel_step(p, **work, **link, local_steps=5)
     balance = gd.balanced_workers(5 * 96 * 3e-3, 14e6, **link, scaling=scaling)
     np.testing.assert_allclose(found, [*expected, balance], rtol=1e-12)
-    reset(page, "scaling-calculator")
 
 
-def test_the_script_first_shows_what_python_drew(page, browser, folder):
+def test_the_page_first_shows_what_the_notebook_stores(page, browser, folder):
     silent = browser.new_context(java_script_enabled=False).new_page()
     silent.goto(f"{folder.as_uri()}/figures.html")
     figures = page.locator(".gd-explorer").all()
@@ -282,6 +287,33 @@ def test_steps_go_one_by_one_and_play(page):
     page.wait_for_function("document.querySelector('#gd-three-estimators').explorer.state.step > 3")
     figure.get_by_role("button", name="Pause").click()
     reset(page, "three-estimators")
+
+
+def test_the_end_of_a_play_is_announced(page):
+    figure = page.locator("#gd-noise-ball")
+    said = "document.querySelector('#gd-voice').textContent"
+    figure.get_by_label("Step", exact=True).focus()
+    page.keyboard.press("Home")
+    page.wait_for_function(f"{said}.startsWith('Step 0.')")
+    figure.get_by_role("button", name="Play").click()
+    page.wait_for_function(f"{said}.startsWith('Step {N_STEPS}.')")
+    assert figure.get_by_role("button", name="Play").is_visible()
+    assert page.evaluate(said).endswith(f"grows: {numbers(page, 'noise-ball')[3][0]}")
+
+
+def test_a_label_moves_with_its_picture(page):
+    figure = page.locator("#gd-three-estimators")
+    picture = figure.get_by_role("img")
+    before = picture.get_attribute("aria-label")
+    assert all(row[2] in before for row in numbers(page, "three-estimators"))
+    figure.get_by_label("Learning rate").focus()
+    page.keyboard.press("End")
+    assert picture.get_attribute("aria-label").count("diverging") == 3
+    figure.get_by_label("Step", exact=True).focus()
+    page.keyboard.press("Home")
+    assert "Step 0. full batch: " in picture.get_attribute("aria-label")
+    reset(page, "three-estimators")
+    assert picture.get_attribute("aria-label") == before
 
 
 def test_reduced_motion_shows_the_end_at_once(page):
@@ -396,6 +428,31 @@ def test_every_control_has_a_name_and_a_finger_finds_it(page):
         assert min(box["width"], box["height"]) >= 24  # the least of WCAG 2.2
 
 
+def test_a_broken_figure_leaves_the_others_alive(browser, figures, folder):
+    broken = figures[0].html.replace('"steps":40', '"steps":NaN').replace("gd-three", "gd-broken")
+    write_page(folder / "broken.html", broken + figures[3].html)
+    page = browser.new_page()
+    complaints = []
+    page.on("console", lambda line: complaints.append(line.text))
+    page.goto(f"{folder.as_uri()}/broken.html")
+    assert page.locator("#gd-memory-calculator.gd-alive").count() == 1
+    assert page.locator("#gd-broken-estimators table").is_visible()
+    assert "The figure gd-broken-estimators stays still." in complaints[0]
+    page.close()
+
+
+def test_a_figure_without_a_picture_is_drawn_in_the_page(browser, figures, folder, page):
+    data = re.search("<script.*", figures[0].html)[0]
+    hollow = f'<div class="gd-explorer" id="gd-three-estimators"><p>None.</p>{data}'
+    write_page(folder / "hollow.html", hollow)
+    fresh = browser.new_page()
+    fresh.goto(f"{folder.as_uri()}/hollow.html")
+    markup = "node => node.innerHTML"
+    drawn = [each.locator("#gd-three-estimators").evaluate(markup) for each in (fresh, page)]
+    assert drawn[0] == drawn[1]
+    fresh.close()
+
+
 def test_a_narrow_page_holds_the_figures(page):
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
@@ -418,7 +475,7 @@ def run_code(page, change=str, until="Ran 40 steps."):
 
 
 def own_path(page):
-    script = "document.querySelector('#gd-your-update').explorer.editor.path"
+    script = "document.querySelector('#gd-your-update').explorer.state.own"
     return np.array(page.evaluate(script))
 
 
@@ -461,6 +518,80 @@ def test_an_endless_loop_stops_by_itself_and_by_hand(page):
     run_code(page)
 
 
+@pytest.fixture
+def slow(browser, folder):
+    """Open the editor in a page whose interpreter takes a second to come."""
+    with served(folder, "http") as root:
+        page = browser.new_page()
+        page.route("**/micropython.js", lambda route: (time.sleep(1), route.continue_()))
+        page.goto(f"{root}/figures.html")
+        yield page
+        page.close()
+
+
+def assert_workers_end(page):
+    for _ in range(100):
+        if not page.workers:
+            return
+        page.wait_for_timeout(100)
+    pytest.fail(f"{len(page.workers)} workers run on")
+
+
+def test_a_second_run_before_the_interpreter_has_come_is_the_only_one(slow):
+    output = slow.get_by_label("What the run says")
+    slow.get_by_label("Your update rule").focus()
+    slow.keyboard.press("Control+Enter")
+    slow.keyboard.press("Control+Enter")
+    output.get_by_text("Ran 40 steps.").wait_for(timeout=20_000)
+    slow.wait_for_timeout(5_500)  # longer than a run may take
+    assert output.inner_text() == "Ran 40 steps."
+    assert slow.workers == []
+
+
+def test_no_worker_is_left_behind(slow):
+    loop = "def update(theta, X, y, learning_rate, step):\n    while True:\n        pass\n"
+    slow.get_by_label("Your update rule").fill(loop)
+    for _ in range(3):
+        slow.keyboard.press("Control+Enter")
+    slow.get_by_text("Running …").wait_for(timeout=20_000)
+    assert len(slow.workers) == 1
+    slow.get_by_role("button", name="Stop").click()
+    assert_workers_end(slow)
+    assert slow.get_by_label("What the run says").inner_text() == "Stopped."
+
+
+@pytest.mark.parametrize("button", ["Reset the code", "Stop"])
+def test_a_run_can_be_called_off_before_the_interpreter_has_come(slow, button):
+    slow.get_by_role("button", name="Run").click()
+    slow.get_by_role("button", name=button).click()
+    slow.wait_for_function("globalThis.gdMicroPython", timeout=20_000)
+    slow.wait_for_timeout(1_000)
+    assert slow.get_by_label("What the run says").inner_text() in ("", "Stopped.")
+    assert numbers(slow, "your-update")[1][0] == "0"
+
+
+@pytest.mark.parametrize(
+    ("line", "until"),
+    [("print('x' * 10**6)", "Ran 40"), ("raise ValueError('x' * 10**6)", "Value")],
+)
+def test_a_long_output_is_cut(page, line, until):
+    text = run_code(
+        page, lambda code: code.replace("    gradient", f"    {line}\n    gradient", 1), until
+    )
+    assert len(text) < 20 * 210
+
+
+def test_settings_that_change_end_a_run_that_is_under_way(page):
+    loop = "def update(theta, X, y, learning_rate, step):\n    while True:\n        pass\n"
+    run_code(page, lambda _: loop, "Running")
+    figure = page.locator("#gd-your-update")
+    figure.get_by_label("Learning rate").focus()
+    page.keyboard.press("ArrowRight")
+    assert "run it again" in figure.get_by_label("What the run says").inner_text()
+    assert_workers_end(page)
+    reset(page, "your-update")
+
+
 def test_a_changed_setting_asks_for_another_run(page):
     run_code(page)
     figure = page.locator("#gd-your-update")
@@ -489,7 +620,7 @@ def test_enter_keeps_the_indentation_and_tab_moves_on(page):
 
 
 def test_the_script_and_the_style_are_small():
-    assert sum((STATIC / name).stat().st_size for name in SHARED) <= 40_000
+    assert sum(len(text.encode()) for text in page_files().values()) <= 40_000
 
 
 def stored_figures():
@@ -514,6 +645,18 @@ def test_every_figure_of_a_chapter_is_alive_once_the_page_is_loaded(browser, add
     page = browser.new_page()
     page.goto(f"{address}/book/{chapter}.html")
     assert page.locator(".gd-alive").count() == page.locator(".gd-explorer").count()
+    page.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_figure_is_as_wide_as_its_style_allows(browser, address, width):
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(f"{address}/book/02_sgd.html")
+    script = "nodes => nodes.map(node => [node, node.parentNode].map(n => n.clientWidth))"
+    sizes = page.locator(".gd-picture > svg").evaluate_all(script)
+    rem = page.evaluate("parseFloat(getComputedStyle(document.documentElement).fontSize)")
+    assert sizes == [[min(36 * rem, sizes[0][1])] * 2] * len(sizes)
+    assert sizes[0][0] == 36 * rem or width < 36 * rem
     page.close()
 
 

@@ -1,0 +1,168 @@
+/* Figures over counts and costs: steps, samples, bytes and seconds. */
+
+const CHART = { left: 52, top: 26, width: 378, height: 274 };
+
+const COLOURS = { "full batch": BLUE, "mini-batch": GREEN, SGD: RED }; // as in gdcourse's other figures
+
+/** Ten values in each of the first n decades from 1 on. */
+const grid = (n) => Array.from({ length: 10 * n + 1 }, (_, k) => 10 ** (k / 10));
+
+/** The whole decades that hold some positive values: one at least. */
+function decades(values) {
+  const powers = values.filter((value) => value > 0).map(Math.log10);
+  const low = Math.floor(Math.min(...powers));
+  return [low, Math.max(low + 1, Math.ceil(Math.max(...powers)))];
+}
+
+KINDS.axes = ({ name, runs, per_row }) => {
+  const first = Math.max(...runs.map((run) => run.excess[0]));
+  const up = decades(runs.flatMap((run) => run.excess.map((excess) => Math.min(excess, first))));
+  const time = (run, state) => run.step.map((step, k) => step * state.overhead + run.samples[k] * per_row);
+
+  function draw(state) {
+    const columns = runs.map((run) => ({ steps: run.step, samples: run.samples, seconds: time(run, state) }));
+    const xs = columns.map((column) => column[state.axis]);
+    const plane = new LogPlane(CHART, decades(xs.flat()), up);
+    const rows = runs.map((run, i) => {
+      const k = run.excess.findIndex((excess) => excess < state.target * first);
+      const { steps, samples, seconds: times } = columns[i];
+      const cells = k < 0
+        ? Array(3).fill(run.diverged ? "diverged" : "not reached")
+        : [count(steps[k]), count(samples[k]), seconds(times[k])];
+      return [run.name, cells, COLOURS[run.name]];
+    });
+    const place = Object.keys(columns[0]).indexOf(state.axis);
+    return {
+      head: ["to the dashed line", "steps", "samples", "time"],
+      rows,
+      spoken: `To the target: ${rows.map(([variant, cells]) => `${variant}, ${cells[place]}`).join("; ")}`,
+      picture: legend(rows.map(([variant, , colour]) => [variant, colour]), CHART.left)
+        + plane.axes(state.axis === "samples" ? "samples seen" : state.axis, "excess loss J − J*")
+        + clipped(name, CHART, each(runs, (run, i) => plane.curve(xs[i], run.excess, COLOURS[run.name])))
+        + `<path ${THEORY} d="M${CHART.left} ${tenth(plane.y(state.target * first))}h${CHART.width}"/>`,
+    };
+  }
+
+  return { draw };
+};
+
+const BAR = { left: 10, top: 24, width: 420, height: 26 };
+
+KINDS.memory = ({ name }) => {
+  const plane = new LogPlane({ ...CHART, top: 92, height: 208 }, [0, 5], [-6, 3]);
+
+  /** What holds the bytes of a training step, as gd.training_memory. */
+  function held({ n_parameters: p, activations, batch_size: b, bytes: size, states }) {
+    return [
+      ["parameters", size * p, BLUE],
+      ["gradients", size * p, GREEN],
+      ["activations", size * activations * b, RED],
+      ["optimiser", size * states * p, PINK],
+    ];
+  }
+
+  function draw(state) {
+    const parts = held(state);
+    const total = parts.reduce((sum, part) => sum + part[1], 0);
+    const pixels = BAR.width / Math.max(total, state.device);
+    let x = BAR.left;
+    const bar = each(parts, ([, size, fill]) => {
+      x += pixels * size;
+      const [left, width] = [x - pixels * size, pixels * size].map(tenth);
+      return `<rect x="${left}" y="${BAR.top}" width="${width}" height="${BAR.height}" fill="${fill}"/>`;
+    });
+    const edge = BAR.left + pixels * state.device;
+    const time = (b) => Math.max(state.overhead, b / state.speed);
+    const now = time(state.batch_size);
+    const whole = `${bytes(total)}, ${total <= state.device ? "fits" : "does not fit"}`;
+    const peak = `${Math.round((100 * state.batch_size) / now / state.speed)} %`;
+    const sizes = grid(5);
+    return {
+      head: ["memory and time", "value"],
+      rows: [
+        ...parts.map(([part, size, fill]) => [part, bytes(size), fill]),
+        ["total", whole],
+        ["time of a step", seconds(now)],
+        ["rows a second", number(state.batch_size / now)],
+        ["share of the peak", peak],
+      ],
+      spoken: `Memory ${whole}; step ${seconds(now)}; ${peak} of the peak`,
+      picture: `${bar}<path ${THEORY} d="M${tenth(edge)} ${BAR.top - 6}v${BAR.height + 12}"/>
+<text x="${tenth(edge)}" y="14" text-anchor="${edge < 120 ? "start" : "end"}">device memory</text>`
+        + plane.axes("batch size b", "seconds a step")
+        + clipped(name, plane.frame,
+          plane.curve(sizes, sizes.map(time), BLUE) + spot([plane.x(state.batch_size), plane.y(now)], BLUE)),
+    };
+  }
+
+  return { draw, held };
+};
+
+/** Messages in a row, and arrays through the busiest link, as in gd.allreduce_seconds. */
+const MESSAGES = {
+  ring: (p) => [2 * (p - 1), (2 * (p - 1)) / p],
+  tree: (p) => [2 * Math.log2(p), (2 * (p - 1)) / p],
+  star: (p) => [p > 1 ? 2 : 0, 2 * (p - 1)],
+};
+const MOST = 1e9; // workers: the figure ends long before
+
+/** Seconds of computing and of communication in a step of P workers, as gd.data_parallel_step. */
+function parallelStep(p, state) {
+  const [messages, arrays] = MESSAGES[state.method](p);
+  const talk = messages * state.latency + (arrays * state.n_parameters * state.bytes) / state.bandwidth;
+  const work = (state.batch_size * state.sample) / (state.scaling === "weak" ? 1 : p);
+  return [work, talk / state.local_steps];
+}
+
+/** The P from which communication takes as long as computing, by halving, as gd.balanced_workers. */
+function balance(state) {
+  const busy = (p) => { const [work, talk] = parallelStep(p, state); return work > talk; };
+  let [low, high] = [1, 2];
+  while (busy(high)) {
+    [low, high] = [high, 2 * high];
+    if (high > 1e300) return Infinity;
+  }
+  for (;;) {
+    const middle = (low + high) / 2;
+    if (middle <= low || middle >= high) return high;
+    if (busy(middle)) low = middle;
+    else high = middle;
+  }
+}
+
+KINDS.scaling = ({ name }) => {
+  const plane = new LogPlane(CHART, [0, 6], [-6, 4]);
+  const shares = [
+    ["computing", BLUE],
+    ["communication", RED],
+    ["step", "currentColor", 'stroke-width="7" stroke-opacity=".3"'],
+  ];
+  const counts = grid(6);
+
+  function draw(state) {
+    const p = state.n_workers;
+    const step = (workers) => { const [work, talk] = parallelStep(workers, state); return [work, talk, work + talk]; };
+    const [steps, now] = [counts.map(step), step(p)];
+    const even = balance(state);
+    const gain = ((state.scaling === "weak" ? p : 1) * state.batch_size * state.sample) / now[2];
+    const talking = percent(now[1] / now[2]);
+    return {
+      head: [`with ${count(p)} workers`, "value"],
+      rows: [
+        ...shares.map(([share, colour], i) => [share, seconds(now[i]), colour]),
+        ["communication's share of the step", talking],
+        ["rows a second", number(gain / state.sample)],
+        ["times as fast as one worker", number(gain)],
+        ["share of the perfect speed-up", percent(gain / p)],
+        ["more communication than computing from P =", even < MOST ? number(even) : "none up to 10⁹"],
+      ],
+      spoken: `${count(p)} workers: ${talking} of the step is communication; ${number(gain)} times as fast as one`,
+      picture: legend(shares, CHART.left) + plane.axes("workers P", "seconds a step") + clipped(name, CHART,
+        each(shares, ([, colour, style], i) => plane.curve(counts, steps.map((parts) => parts[i]), colour, style))
+        + `<path ${THEORY} d="M${tenth(plane.x(Math.min(even, MOST)))} ${CHART.top}v${CHART.height}"/>`
+        + spot([plane.x(p), plane.y(now[2])], "currentColor")),
+    };
+  }
+
+  return { draw, step: parallelStep, balance };
+};
