@@ -56,6 +56,8 @@ def public_names():
     found = {name: getattr(gd, name) for name in gd.__all__ if name != "schedules"}
     known = {id(thing) for thing in found.values()}
     for module in pkgutil.walk_packages(gd.__path__, "gdcourse."):
+        if module.name.startswith("gdcourse.lesson.explorer."):
+            continue  # the folder itself names what is public in it
         loaded = importlib.import_module(module.name)
         for name in getattr(loaded, "__all__", ()):
             thing = getattr(loaded, name)

@@ -418,6 +418,6 @@ def test_without_node_there_are_data_and_a_cure(name, monkeypatch):
 
 
 def test_the_figures_need_no_matplotlib_and_the_package_no_figures():
-    code = "import sys, gdcourse; assert 'gdcourse.lesson' not in sys.modules\n"
+    code = "import sys, gdcourse; assert 'gdcourse.lesson.explorer' not in sys.modules\n"
     code += "from gdcourse.lesson import explorer; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
