@@ -248,6 +248,7 @@ def test_every_other_function_does_not_notice_either(workers, case):
     for exact in (True, False):
         floors = [gd.noise_floor(*data, 0.05, exact=exact) for data in ((rows.X, rows.y), (X, y))]
         close(*floors)
+    close(gd.stability_limit(rows.X, 4), gd.stability_limit(X, 4))
     for found, expected in zip(gd.compress(rows.X, rows.y), gd.compress(X, y), strict=True):
         close(found, expected)
     sizes = {"batch_sizes": (2, 50), "n_batches": 3, "rng": 1}

@@ -129,8 +129,11 @@ def stability_limit(X, batch_size=1, *, l2=0.0):
     batch_size = validation.check_count("batch_size", batch_size)
     l2 = validation.check_non_negative("l2", l2)
     X = X if hasattr(X, "shape") else np.asarray(X)
-    y = np.zeros(X.shape[:1])
-    data = own(X, asarray(y, like=X) if is_array_api_obj(X) else y)
+    y = getattr(getattr(X, "owner", None), "y", None)  # of rows on workers, which go by pairs
+    if y is None:
+        y = np.zeros(X.shape[:1])
+        y = asarray(y, like=X) if is_array_api_obj(X) else y
+    data = own(X, y)
     h, basis = _find_curvature(data, l2)
     return _find_limit(*_find_operators(data, h, basis, batch_size, l2))
 
