@@ -9,7 +9,7 @@ from problems import OBJECTIVES, Quartic, problem
 import gdcourse as gd
 from gdcourse import rows
 from gdcourse.objectives import complete
-from gdcourse.rows import InMemory
+from gdcourse.rows import InMemory, LossAndGradient
 
 every_objective = pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
 
@@ -32,6 +32,16 @@ def test_blocks_of_rows_change_nothing(xp, monkeypatch, objective, n):
     assert sum(sizes) == 2 * n
     for value, whole in zip(measured, expected, strict=True):
         np.testing.assert_allclose(gd.to_host(value), whole, rtol=1e-12, atol=1e-14)
+
+
+@every_objective
+def test_one_pass_gives_the_loss_and_the_gradient_of_two(objective):
+    """Rows enough for the compiled pass, where there is one."""
+    theta, X, y = problem(objective, 600)
+    both = InMemory(X, y).mean(LossAndGradient(objective), theta)
+    assert both[0] == pytest.approx(objective.loss(theta, X, y), rel=1e-12)
+    gradient = objective.gradient(theta, X, y).ravel()
+    np.testing.assert_allclose(both[1:], gradient, rtol=1e-12, atol=1e-14)
 
 
 @given(st.data(), st.integers(1, 40), st.integers(1, 9))
