@@ -600,12 +600,15 @@ def test_a_worker_holds_its_shards_and_a_constant(workers, tmp_path):
     """Two workers hold 32 MB each of 64 MB, and a full gradient takes only blocks above that."""
     rng = np.random.default_rng(0)
     n, d = 80_000, 100
-    gd.write_shards(tmp_path, X := rng.standard_normal((n, d)), X[:, 0], n // 8)
+    gd.write_shards(tmp_path / "few", X := rng.standard_normal((4000, d)), X[:, 0], 500)
+    gd.write_shards(tmp_path / "all", X := rng.standard_normal((n, d)), X[:, 0], n // 8)
     client = workers.exactly(2)
+    # So that each worker has imported and compiled what it needs before the counting starts.
+    descend(DataParallel(client, tmp_path / "few"), np.zeros(d), **SOME)
     before = client.run(anonymous)
     client.run(lambda: Path("/proc/self/clear_refs").write_text("5"))  # the peak starts here
     start = client.run(peak)
-    rows = DataParallel(client, tmp_path)
+    rows = DataParallel(client, tmp_path / "all")
     descend(rows, np.zeros(d), **RUN | {"batches": gd.Shuffled(5000), "n_epochs": 1})
     share = X.nbytes / 2
     for worker, held in client.run(anonymous).items():
