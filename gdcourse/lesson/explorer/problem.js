@@ -31,7 +31,7 @@ class Problem {
     return [g1 / n, g2 / n];
   }
 
-  /** θ after every step: v ← βv − α/(1 + decay·t) · ∇J_batch, θ ← θ + v, as gd.momentum_updates. */
+  /** θ after every step: v ← βv − α/(1 + decay·t) · ∇J_batch, θ ← θ + v, as gd.updates with momentum=β. */
   path({ b, rate, decay = 0, momentum = 0, nesterov = false }) {
     const thetas = [this.start];
     let v = [0, 0];
