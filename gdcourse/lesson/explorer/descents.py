@@ -166,7 +166,7 @@ def heavy_ball(X, y, start, *, learning_rate=0.16, momentum=0.9, n_steps=60, nam
 
     The reader sets the learning rate and the momentum coefficient. The table's last column is
     the share of the error that a step keeps in the long run, from the eigenvalues of the 2×2
-    matrices of `momentum_updates` along the two axes of the valley.
+    matrices of the update along the two axes of the valley.
 
     Parameters
     ----------
