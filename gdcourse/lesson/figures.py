@@ -7,7 +7,16 @@ survive colour blindness.
 import matplotlib.pyplot as plt
 import numpy as np
 
-__all__ = ["COLOURS", "LABELS", "contours", "curve", "path", "points_and_theory", "use_style"]
+__all__ = [
+    "COLOURS",
+    "LABELS",
+    "contours",
+    "curve",
+    "mark",
+    "path",
+    "points_and_theory",
+    "use_style",
+]
 
 #: Variant, or theory: its colour in every chapter.
 COLOURS = {
@@ -135,4 +144,37 @@ def points_and_theory(x, measured, theory, ax, *, errors=None, variant=None, lab
     colour = COLOURS.get(variant, "C0")
     ax.errorbar(x, measured, yerr=errors, fmt="o", color=colour, capsize=2, label=label or variant)
     ax.plot(x, theory, "--", color=COLOURS["theory"], linewidth=1.2, zorder=1)
+    return ax
+
+
+def mark(x, text, ax, *, height=0.97, side="right"):
+    """A place on the horizontal axis: a thin vertical line, and its name beside it.
+
+    Parameters
+    ----------
+    x : float
+    text : str
+    ax : matplotlib.axes.Axes
+    height : float
+        Where the text ends, from 0 at the bottom of the axes to 1 at their top.
+    side : str
+        The side of the line that the text stands on, "left" or "right".
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        `ax`.
+    """
+    ax.axvline(x, color="0.75", linewidth=1, zorder=0)
+    ax.annotate(
+        text,
+        (x, height),
+        xycoords=ax.get_xaxis_transform(),
+        xytext=(4 if side == "right" else -4, 0),
+        textcoords="offset points",
+        ha="left" if side == "right" else "right",
+        va="top",
+        color="0.35",
+        fontsize=9,
+    )
     return ax
