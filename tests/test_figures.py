@@ -93,3 +93,14 @@ def test_a_legend_names_the_lines_of_one_panel_above_all(ax):
     assert figures.legend_above(ax.figure, ax, ncols=2) is ax
     (legend,) = ax.figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["a line"]
+
+
+@pytest.mark.parametrize(("side", "alignment"), [("right", "left"), ("left", "right")])
+def test_a_mark_is_a_line_and_a_name_beside_it(ax, side, alignment):
+    ax.set(xscale="log", xlim=(1, 1000))
+    assert figures.mark(20.0, "bend", ax, height=0.5, side=side) is ax
+    (line,), (text,) = ax.lines, ax.texts
+    np.testing.assert_array_equal(line.get_xdata(), [20.0, 20.0])
+    assert (text.get_text(), text.get_ha()) == ("bend", alignment)
+    assert tuple(text.xy) == (20.0, 0.5)
+    assert ax.get_xlim() == (1, 1000)

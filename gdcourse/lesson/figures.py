@@ -13,6 +13,7 @@ __all__ = [
     "contours",
     "curve",
     "legend_above",
+    "mark",
     "path",
     "points_and_theory",
     "use_style",
@@ -165,4 +166,37 @@ def legend_above(figure, ax, ncols):
     """
     handles = ax.get_legend_handles_labels()
     figure.legend(*handles, loc="outside upper center", ncols=ncols)
+    return ax
+
+
+def mark(x, text, ax, *, height=0.97, side="right"):
+    """A place on the horizontal axis: a thin vertical line, and its name beside it.
+
+    Parameters
+    ----------
+    x : float
+    text : str
+    ax : matplotlib.axes.Axes
+    height : float
+        Where the text ends, from 0 at the bottom of the axes to 1 at their top.
+    side : str
+        The side of the line that the text stands on, "left" or "right".
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        `ax`.
+    """
+    ax.axvline(x, color="0.75", linewidth=1, zorder=0)
+    ax.annotate(
+        text,
+        (x, height),
+        xycoords=ax.get_xaxis_transform(),
+        xytext=(4 if side == "right" else -4, 0),
+        textcoords="offset points",
+        ha="left" if side == "right" else "right",
+        va="top",
+        color="0.35",
+        fontsize=9,
+    )
     return ax
