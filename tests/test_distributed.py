@@ -15,7 +15,7 @@ from pathlib import Path
 import dask
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster, Worker
+from distributed import Client, LocalCluster, Worker, wait
 from problems import OBJECTIVES, problem
 
 import gdcourse as gd
@@ -566,6 +566,7 @@ def test_a_bad_shard_is_named_when_it_has_to_be_read_again_and_may_be_put_back(
         descend(rows, theta, **SOME | {"learning_rate": meanwhile(kill, 3)})
     with pytest.raises(error, match=rf"shard .*-of-00004.npy {message}"):
         gradient(rows, theta)
+    wait(rows._shards, timeout=60)  # nobody puts a file back that fast
     shutil.copytree(tmp_path / "kept", directory, dirs_exist_ok=True)
     close(descend(rows, theta, **SOME).theta, gd.descend(X, y, theta, **SOME).theta)
 
