@@ -41,16 +41,20 @@ def make_student_notebook(path, book):
     """Return the chapter at `path` without solutions, ready to be worked in."""
     notebook = json.loads(path.read_text("utf-8"))
     notebook["cells"] = remove_solutions(notebook["cells"])
-    notebook = make_plain(notebook, path.stem, book)
+    notebook = add_answers(make_plain(notebook, path.stem, book))
+    text = json.dumps([notebook["nbformat_minor"], notebook["cells"]])
+    version = {"version": digest(text), "sources": digest_sources(notebook["cells"])}
+    return {**notebook, "metadata": notebook["metadata"] | {"gdcourse": version}}
+
+
+def add_answers(notebook):
+    """Return a plain notebook with an empty answer and its check under each exercise."""
     cells = []
     for cell in notebook["cells"]:
         cells.append(cell)
         if cell["id"].startswith("exercise-"):
             cells += make_answer_cells(cell["id"].removeprefix("exercise-").replace("-", "."))
-    text = json.dumps([notebook["nbformat_minor"], cells])
-    version = {"version": digest(text), "sources": digest_sources(cells)}
-    metadata = notebook["metadata"] | {"gdcourse": version}
-    return {**notebook, "cells": cells, "metadata": metadata}
+    return {**notebook, "cells": cells}
 
 
 def make_answer_cells(name):
