@@ -7,6 +7,8 @@
     python3 course.py serve                 read it in a browser, at a local address
     python3 course.py test [ARGUMENT ...]   lint, build and test; arguments go to pytest
     python3 course.py lab [ARGUMENT ...]    work in JupyterLab, in copies of the chapters
+    python3 course.py student [FOLDER]      pack what a class receives, without solutions
+    python3 course.py grade FOLDER          run the checks over what a class has handed in
     python3 course.py notebooks [NAME ...]  execute chapters afresh and write them back
     python3 course.py lint                  ruff over the code, codespell over the prose
     python3 course.py bench [ARGUMENT ...]  side-by-side timings, on this machine
@@ -56,6 +58,8 @@ def main(arguments):
         return f"There is no verb {verb!r}; the verbs are {', '.join(VERBS)}."
     if rest and verb in TAKES_NO_ARGUMENTS:
         return f"The verb {verb!r} takes no arguments, got {' '.join(rest)}."
+    if WORK.is_dir() and not BOOK.is_dir() and verb != "lab":
+        return "This is a student's copy of the course; its one verb is lab."
     os.chdir(ROOT)
     os.environ.pop("MPLBACKEND", None)  # a figure belongs in its notebook, not in a window
     # Small matrices gain nothing from threads, and waiting threads slow down whatever else runs.
@@ -269,12 +273,32 @@ def open_lab(*arguments):
     given = [argument for argument in arguments if argument not in own]
     if "--solutions" in arguments:
         return run("jupyterlab", BOOK, *QUIET, *given)
-    from tools.working_copy import update
+    if BOOK.is_dir():  # a student's copy of the course has only work/
+        from tools.working_copy import update
 
-    update(ROOT, WORK)
+        update(ROOT, WORK)
     # The copies are plain Markdown: what reads MyST would only lose their folds.
     os.environ["JUPYTER_CONFIG_PATH"] = str(ROOT / "tools" / "jupyter")
     return run("jupyterlab", WORK, *QUIET, *given)
+
+
+def pack_for_class(folder=BUILD / "class"):
+    """Pack what a class receives into `folder`, and beside it the teacher's side for nbgrader."""
+    from tools.classes import make_class
+
+    target = make_class(ROOT, Path(folder))
+    print(f"For the students: {target}\nFor nbgrader: {target.parent / 'nbgrader'}")
+    return 0
+
+
+def grade(*arguments):
+    """Run the checks over the notebooks that a class has handed in, below one folder."""
+    if len(arguments) != 1 or not Path(arguments[0]).is_dir():
+        return f"Name the folder with what was handed in, got {' '.join(arguments) or 'nothing'}."
+    from tools.grading import grade_folder
+
+    print(f"The marks are {grade_folder(Path(arguments[0]))}")
+    return 0
 
 
 def execute_notebooks(*names):
@@ -333,6 +357,8 @@ VERBS = {
     "serve": serve,
     "test": test,
     "lab": open_lab,
+    "student": pack_for_class,
+    "grade": grade,
     "notebooks": execute_notebooks,
     "lint": lint,
     "bench": bench,
