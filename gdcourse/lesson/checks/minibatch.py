@@ -101,18 +101,20 @@ def batch_for(answer):
             b > 0,
             f"for ratio {ratio}, error {epsilon} and {n} rows your batch size is {b:g}",
         )
-        right = n / (1 + (n - 1) / q)
+        right, root, linear, plain = (
+            np.ceil(n / (1 + (n - 1) / of)) for of in (q, q**0.5, ratio / epsilon, ratio)
+        )
         error = (ratio / b * max(n - b, 0) / (n - 1)) ** 0.5
         compare(
-            b,
+            np.ceil(b),
             right,
             f"with your b = {b:.6g} of {n} rows the typical error is {error:.2g} of the gradient "
             f"where {epsilon} was asked for: it",
-            (q, "that is the law with replacement, and the rows are drawn without"),
-            (n / (1 + (n - 1) / (ratio / epsilon)), "the variance has the square of epsilon"),
-            (n / (1 + (n - 1) * epsilon / ratio**0.5), "the law is one of squares"),
-            (n / (1 + (n - 1) / ratio), "where is epsilon?"),
-            (n - right, "that is what is left out"),
+            (np.ceil(q), "that is the law with replacement, and the rows are drawn without"),
+            (linear, "the variance has the square of epsilon"),
+            (root, "the law is one of squares"),
+            (plain, "where is epsilon?"),
+            (n - right + 1, "that is what is left out"),
             rtol=1.001 / right,  # rounded up, or not
         )
     return "the law without replacement gives the error asked for, at four places"
@@ -199,7 +201,7 @@ def valley(answer):
         expect(False, "the excess loss is what the loss has above its minimum")
     full = of_rate.min()
     expect(
-        found[2] > 0.99 * full,
+        found[2] > 0.95 * full,
         "no rate brings the full batch as low as you say in 20 epochs: how many steps are they?",
     )
     expect(
