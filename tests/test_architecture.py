@@ -54,7 +54,8 @@ def listed():
 
 
 PLACE = {name: place for place, name in enumerate(listed())}
-FOLDERS = {"base", "engine", "lesson"} | {f"lesson.{name}" for name in INSIDE}  # the files that say what a folder holds
+# The files that say what a folder holds:
+FOLDERS = {"base", "engine", "lesson"} | {f"lesson.{name}" for name in INSIDE}
 
 every_file = pytest.mark.parametrize("name", TREES)
 
