@@ -36,7 +36,20 @@ CORE = STOREYS["gdcourse"]
 CORE_LINES = 2300
 INSIDE = {
     "explorer": ("figure", "descents", "calculators"),
-    "checks": ("exercise", "full_batch", "sgd", "minibatch"),
+    "checks": (
+        "exercise",
+        "full_batch",
+        "sgd",
+        "minibatch",
+        "tradeoffs",
+        "epochs",
+        "sampling",
+        "gpus",
+        "beyond_one_machine",
+        "choosing",
+        "momentum",
+        "capstone",
+    ),
 }
 
 
