@@ -36,7 +36,20 @@ CORE = STOREYS["gdcourse"]
 CORE_LINES = 2300
 INSIDE = {
     "explorer": ("figure", "descents", "calculators"),
-    "checks": ("exercise", "full_batch", "sgd", "minibatch"),
+    "checks": (
+        "exercise",
+        "full_batch",
+        "sgd",
+        "minibatch",
+        "tradeoffs",
+        "epochs",
+        "sampling",
+        "gpus",
+        "beyond_one_machine",
+        "choosing",
+        "momentum",
+        "capstone",
+    ),
 }
 
 
@@ -54,9 +67,8 @@ def listed():
 
 
 PLACE = {name: place for place, name in enumerate(listed())}
-FOLDERS = {"base", "engine", "lesson"} | {
-    f"lesson.{name}" for name in INSIDE
-}  # the files that say what a folder holds
+# The files that say what a folder holds:
+FOLDERS = {"base", "engine", "lesson"} | {f"lesson.{name}" for name in INSIDE}
 
 every_file = pytest.mark.parametrize("name", TREES)
 

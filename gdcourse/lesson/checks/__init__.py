@@ -4,15 +4,41 @@
 chapter, and `exercise.py` for what they share.
 """
 
-from gdcourse.lesson.checks import full_batch, minibatch, sgd
+from gdcourse.lesson.checks import (
+    beyond_one_machine,
+    capstone,
+    choosing,
+    epochs,
+    full_batch,
+    gpus,
+    minibatch,
+    momentum,
+    sampling,
+    sgd,
+    tradeoffs,
+)
 from gdcourse.lesson.checks.exercise import AnswerError, Exercise
 
 __all__ = ["EXERCISES", "Exercise", "check"]
 
+CHAPTERS = (
+    full_batch,
+    sgd,
+    minibatch,
+    tradeoffs,
+    epochs,
+    sampling,
+    gpus,
+    beyond_one_machine,
+    choosing,
+    momentum,
+    capstone,
+)
+
 #: What each exercise asks for, by the number that the book prints beside it.
 EXERCISES = {
     found.name: found
-    for chapter in (full_batch, sgd, minibatch)
+    for chapter in CHAPTERS
     for found in vars(chapter).values()
     if isinstance(found, Exercise)
 }
@@ -25,7 +51,7 @@ def check(name, answer):
     ----------
     name : str
         The number of the exercise, such as "2.3".
-    answer : number, array, list, dict or function
+    answer : number, array, list or function
         What the exercise asks for. A function is called on problems that are new to it.
 
     Raises
@@ -36,7 +62,7 @@ def check(name, answer):
     Examples
     --------
     >>> check("1.2", ...)
-    1.2 not yet: not begun: `steps_a_digit` is still `...`
+    1.2 not yet: not begun: `steps_a_digit` still has its `...`
     """
     if name not in EXERCISES:
         raise ValueError(f"name must be one of {', '.join(EXERCISES)}, got {name!r}")

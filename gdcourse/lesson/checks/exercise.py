@@ -8,11 +8,13 @@ import copy
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
 from gdcourse.base.backend import is_array_api_obj, to_host
 
+MANY = 100_000  # items of a generator; one that never ends must not keep us here
 RTOL = 1e-4  # single precision may be in the answer, a mistake may not
 
 
@@ -58,8 +60,9 @@ class Exercise:
 
     def verify(self, answer):
         """Return what was confirmed of `answer`, or raise `AnswerError` with what it lacks."""
-        if answer is ...:
-            raise AnswerError(f"not begun: `{self.deliver}` is still `...`")
+        parts = answer if isinstance(answer, list | tuple) else [answer]
+        if any(part is ... for part in parts):
+            raise AnswerError(f"not begun: `{self.deliver}` still has its `...`")
         if answer is None:
             raise AnswerError(
                 f"`{self.deliver}` is None: does every way through it end in a value?"
@@ -81,8 +84,11 @@ def exercise(name, label, stub, *, minutes, level, points, hints):
     return make
 
 
-def call(function, *arguments):
-    """What a reader's function returns for copies of `arguments`; its own errors are told."""
+def call(function, *arguments, many=MANY):
+    """What a reader's function returns for copies of `arguments`; its own errors are told.
+
+    Of a generator these are its first `many` items, in a list.
+    """
     if not callable(function):
         raise AnswerError(
             "the answer must be a function, handed over by its name without brackets; "
@@ -90,6 +96,8 @@ def call(function, *arguments):
         )
     try:
         returned = function(*copy.deepcopy(arguments))
+        if hasattr(returned, "__next__"):  # a generator runs, and may fail, only here
+            returned = list(islice(returned, many))
     except (Exception, SystemExit) as error:
         shapes = ", ".join(_brief(argument) for argument in arguments)
         raise AnswerError(

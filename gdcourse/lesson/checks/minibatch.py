@@ -1,5 +1,6 @@
 """Chapter 3: the short last batch, and what a batch size buys."""
 
+from functools import cache
 from itertools import combinations
 
 import numpy as np
@@ -101,18 +102,20 @@ def batch_for(answer):
             b > 0,
             f"for ratio {ratio}, error {epsilon} and {n} rows your batch size is {b:g}",
         )
-        right = n / (1 + (n - 1) / q)
+        right, root, linear, plain = (
+            np.ceil(n / (1 + (n - 1) / of)) for of in (q, q**0.5, ratio / epsilon, ratio)
+        )
         error = (ratio / b * max(n - b, 0) / (n - 1)) ** 0.5
         compare(
-            b,
+            np.ceil(b),
             right,
             f"with your b = {b:.6g} of {n} rows the typical error is {error:.2g} of the gradient "
             f"where {epsilon} was asked for: it",
-            (q, "that is the law with replacement, and the rows are drawn without"),
-            (n / (1 + (n - 1) / (ratio / epsilon)), "the variance has the square of epsilon"),
-            (n / (1 + (n - 1) * epsilon / ratio**0.5), "the law is one of squares"),
-            (n / (1 + (n - 1) / ratio), "where is epsilon?"),
-            (n - right, "that is what is left out"),
+            (np.ceil(q), "that is the law with replacement, and the rows are drawn without"),
+            (linear, "the variance has the square of epsilon"),
+            (root, "the law is one of squares"),
+            (plain, "where is epsilon?"),
+            (n - right + 1, "that is what is left out"),
             rtol=1.001 / right,  # rounded up, or not
         )
     return "the law without replacement gives the error asked for, at four places"
@@ -185,21 +188,12 @@ valley = ...
     ),
 )
 def valley(answer):
-    if isinstance(answer, dict):
-        answer = list(answer.values())
     found = numbers(answer, (3,), "`valley`")
-    X, y, _ = data.linear_problem(5000, 10, condition=100, rng=14)
-    h, basis = np.linalg.eigh(X.T @ X / len(y))
-    best = np.linalg.lstsq(X, y, rcond=None)[0]
-    c = basis.T @ best
-    rates = np.geomspace(0.5, 2, 400) / h[-1]
-    of_rate = (1 - rates[:, None] * h) ** 40 @ (h * c**2) / 2
-    lowest = np.mean((X @ best - y) ** 2) / 2
+    lowest, full, tuned = _excesses()
     if found.min() > lowest / 2:
         expect(False, "the excess loss is what the loss has above its minimum")
-    full = of_rate.min()
     expect(
-        found[2] > 0.99 * full,
+        found[2] > 0.95 * full,
         "no rate brings the full batch as low as you say in 20 epochs: how many steps are they?",
     )
     expect(
@@ -207,18 +201,7 @@ def valley(answer):
         "the full batch ends lower at a better rate: an epoch is one step of it, and its best "
         "rate is large",
     )
-    for b, value in zip((64, 256), found, strict=False):
-        run = {"batches": Shuffled(b, drop_last=True), "n_epochs": 20}
-        tuned = descend_many(
-            X,
-            y,
-            np.zeros(10),
-            **run,
-            learning_rate=np.geomspace(0.1, 1.6, 9),
-            rng=range(6),
-            record_every=20 * (5000 // b),
-        )
-        ends = np.nanmin(np.nanmean(tuned.history.loss[..., -1], axis=-1)) - lowest
+    for b, value, ends in zip((64, 256), found, tuned, strict=False):
         # The mean of twelve runs and the best of a grid have errors of a third, not of a factor 2.
         expect(
             value > ends / 2.5,
@@ -230,3 +213,29 @@ def valley(answer):
             "mean excess loss after 20 epochs",
         )
     return "each batch size is as low as its own best rate brings it in 20 epochs"
+
+
+@cache
+def _excesses():
+    """Of the long valley: J*, the excess loss of the full batch, and those of b = 64 and 256."""
+    X, y, _ = data.linear_problem(5000, 10, condition=100, rng=14)
+    h, basis = np.linalg.eigh(X.T @ X / len(y))
+    best = np.linalg.lstsq(X, y, rcond=None)[0]
+    c = basis.T @ best
+    rates = np.geomspace(0.5, 2, 400) / h[-1]
+    of_rate = (1 - rates[:, None] * h) ** 40 @ (h * c**2) / 2
+    lowest = np.mean((X @ best - y) ** 2) / 2
+    tuned = []
+    for b in (64, 256):
+        runs = descend_many(
+            X,
+            y,
+            np.zeros(10),
+            batches=Shuffled(b, drop_last=True),
+            n_epochs=20,
+            learning_rate=np.geomspace(0.1, 1.6, 9),
+            rng=range(6),
+            record_every=20 * (5000 // b),
+        )
+        tuned.append(np.nanmin(np.nanmean(runs.history.loss[..., -1], axis=-1)) - lowest)
+    return lowest, of_rate.min(), tuned

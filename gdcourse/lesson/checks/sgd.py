@@ -169,7 +169,7 @@ def order_floor(answer):
             0.01,
             f"your rate for b = {b} has a floor of {100 * floor:.2g} % of the minimal loss: it",
             (0.01 / b if b > 1 else np.nan, "where is b in the formula?"),
-            (0.01 * b if b > 1 else np.nan, "b is on the wrong side"),
+            (0.01 / b**2 if b > 1 else np.nan, "b is on the wrong side"),
             (1.0, "one per cent is 0.01"),
             (0.02, "the excess loss is half of tr(HC)"),
             (0.04, "the formula has a 4"),
