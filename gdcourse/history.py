@@ -82,6 +82,7 @@ class Run(NamedTuple):
     theta : array
         The parameters at the end, on the device and in the library they came in.
     history : History
+        What was recorded along the way.
     """
 
     theta: Any

@@ -369,7 +369,7 @@ def test_what_the_door_refuses_in_memory_it_refuses_on_disk(tmp_path, small_piec
     with pytest.raises(ValueError, match="X must be finite"):
         gd.descend(*bad, theta, **run)
     good = gd.open_shards(tmp_path / "good")
-    with pytest.raises(ValueError, match=r"theta must have shape \(4,\)"):
+    with pytest.raises(ValueError, match=r"theta_init must have shape \(4,\)"):
         gd.descend(*good, theta[1:], **run)
     with pytest.raises(ValueError, match="labels 0 and 1"):
         gd.descend(*good, theta, objective=gd.LogisticRegression(), **run)
