@@ -75,7 +75,7 @@ class History:
 
 
 class Run(NamedTuple):
-    """``theta, history = descend(...)``.
+    """What a descent gives back: ``theta, history = descend(...)`` takes it apart.
 
     Attributes
     ----------

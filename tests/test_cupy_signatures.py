@@ -11,8 +11,8 @@ its outputs behind them, and the keywords of its docstring. Of what is compiled 
 begins with the signature. And where `array_api_compat` takes any keyword, to hand it on, CuPy's
 function of the same name must take it.
 
-The wheel of CuPy that requirements.txt names is for Linux on x86-64; elsewhere, conftest.py does
-not collect this file.
+The wheel of CuPy that requirements.txt names is for Linux on x86-64 and Python up to 3.14;
+elsewhere, conftest.py does not collect this file.
 """
 
 import ast
