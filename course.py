@@ -12,6 +12,7 @@
     python3 course.py bench [ARGUMENT ...]  side-by-side timings, on this machine
 
 With --no-solutions, `book`, `zip` and `pdf` leave out the worked solutions, for teachers. With
+--reference, `pdf` also prints the pages of the package and of the experiments. With
 --quick, `test` leaves out what needs a book, a kernel, a browser or workers; with --coverage, it
 also holds the share of the package that the whole suite runs.
 
@@ -215,10 +216,12 @@ def pack(*options):
 
 
 def print_pdf(*options):
-    """Build the book and print all its pages into one PDF, with a browser."""
+    """Build the book and print its pages into one PDF, with a browser."""
     from tools.paper import print_book
 
-    return build(*options) or write_file(print_book, options, ".pdf")
+    of_book = tuple(option for option in options if option != "--reference")
+    write = functools.partial(print_book, reference=of_book != options)
+    return build(*of_book) or write_file(write, of_book, ".pdf")
 
 
 def write_file(write, options, suffix):
