@@ -17,8 +17,9 @@ With --no-solutions, `book`, `zip` and `pdf` leave out the worked solutions, for
 also holds the share of the package that the whole suite runs.
 
 It needs Python 3.11 or later and nothing else: every verb first makes .venv and installs
-requirements.txt into it, where they are missing or have changed, and then runs inside it. With
-GDCOURSE_NEWEST=1 in the environment it installs the newest packages instead of the locked ones.
+requirements.txt into it, where they are missing or have changed, and then runs inside it. Where
+GDCOURSE_PACKAGES in the environment is `newest`, `candidates` or `lowest`, it installs instead of
+the locked packages the newest that pyproject.toml allows, those to come, or the least it names.
 """
 
 import functools
@@ -26,6 +27,7 @@ import hashlib
 import http.server
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -94,16 +96,35 @@ def describe_origin():
 def describe_packages():
     """Return the line of the stamp that stands for the two files that name the packages."""
     named = (ROOT / "requirements.txt").read_bytes() + (ROOT / "pyproject.toml").read_bytes()
-    newest = " newest" if os.environ.get("GDCOURSE_NEWEST") else ""
-    return f"{hashlib.sha256(named).hexdigest()}{newest}\n"
+    return f"{hashlib.sha256(named).hexdigest()} {os.environ.get('GDCOURSE_PACKAGES', '')}\n"
 
 
 def choose_packages():
-    """Return what pip is to install: the lock, or the newest that pyproject.toml allows."""
-    if os.environ.get("GDCOURSE_NEWEST"):
-        newest = ("--upgrade", "--upgrade-strategy", "eager")
-        return (*newest, "-e", ".[book,test,fast,distributed]")
-    return ("-r", "requirements.txt")
+    """Return what pip is to install: the lock, or what GDCOURSE_PACKAGES names."""
+    everything = ("-e", ".[book,test,fast,distributed]")
+    newest = ("--upgrade", "--upgrade-strategy", "eager", *everything)
+    choices = {
+        "": lambda: ("-r", "requirements.txt"),
+        "newest": lambda: newest,
+        "candidates": lambda: ("--pre", *newest),
+        "lowest": lambda: ("--constraint", write_lowest(), *everything),
+    }
+    choice = os.environ.get("GDCOURSE_PACKAGES", "")
+    if choice not in choices:
+        sys.exit(f"GDCOURSE_PACKAGES must be newest, candidates or lowest, got {choice!r}.")
+    return choices[choice]()
+
+
+def write_lowest():
+    """Write the least versions that pyproject.toml names into a file for pip; return its path."""
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    named = project["dependencies"] + [name for extra in extras.values() for name in extra]
+    lines = [re.sub(r">=([\w.]+)[^;]*", r"==\1 ", requirement) for requirement in named]
+    (VENV / "lowest.txt").write_text("\n".join(sorted(set(lines))), "utf-8")
+    return VENV / "lowest.txt"
 
 
 def make_environment():
