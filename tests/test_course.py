@@ -665,3 +665,11 @@ def test_links_between_the_papers_lead_somewhere(name):
 @pytest.mark.parametrize("path", sorted((course.ROOT / ".github").rglob("*.yml")), ids=str)
 def test_forms_and_workflows_are_yaml(path):
     assert yaml.safe_load(path.read_text("utf-8"))
+
+
+def test_the_ten_lines_of_the_readme_run():
+    text = (course.ROOT / "README.md").read_text("utf-8")
+    lines = text.partition("## The package in ten lines\n\n```python\n")[2].partition("```")[0]
+    names = {}
+    exec(lines, names)
+    assert abs(names["theta"] - [0, 1, 2, 3, 4]).max() < 0.02
