@@ -64,6 +64,7 @@ class Guard:
 
     def __init__(self):
         import numpy as np
+
         from gdcourse.lesson import checks
 
         self.exercises, self.wrong = dict(checks.EXERCISES), checks.AnswerError

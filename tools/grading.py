@@ -81,7 +81,7 @@ def grade_notebook(path, seconds):
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}
     asked = [step["name"] for step in steps if step["kind"] == "check"]
-    marks = {name: (0, "not begun") for name in asked}
+    marks = dict.fromkeys(asked, (0, "not begun"))
     begun = {step["name"] for step in steps if step["kind"] == "answer" and is_begun(step)}
     steps = [step for step in steps if step["name"] in begun or step["kind"] == "code"]
     while begun:  # what stopped the process is left out, and the rest is tried again

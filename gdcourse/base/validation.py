@@ -2,6 +2,8 @@
 
 import math
 import operator
+import re
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -106,6 +108,16 @@ def check_problem(theta, X, y, *, look=True):
     theta = _floating("theta", theta, array_namespace(X).result_type(theta.dtype, X.dtype))
     check_finite(theta=theta)
     return theta, X, y
+
+
+@contextmanager
+def call_theta(name):
+    """Within it, errors about `theta` speak of the argument `name` that the caller knows."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        error.args = tuple(re.sub(r"\btheta\b", name, str(text)) for text in error.args)
+        raise
 
 
 def check_sampler(batches):

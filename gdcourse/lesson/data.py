@@ -24,12 +24,14 @@ def linear_problem(n_samples, n_features, *, noise=0.1, condition=1.0, rng=None,
     Parameters
     ----------
     n_samples, n_features : int
+        n and d: rows and columns of X.
     noise : float
         Standard deviation of what is added to y.
     condition : float
         Condition number of the covariance of the features, 1 or more: their variances fall
         evenly on a log scale from 1 to 1/condition.
     rng : numpy.random.Generator, seed or None
+        Decides the problem: the same seed, the same rows.
     xp : module
         Array library of the result.
 
@@ -65,6 +67,7 @@ def diabetes(*, standardise=True, xp=np):
     Parameters
     ----------
     standardise : bool
+        Whether to scale as described below; otherwise the values are as they come.
     xp : module
         Array library of the result.
 
@@ -91,6 +94,7 @@ def digits(*, standardise=True, xp=np):
     Parameters
     ----------
     standardise : bool
+        Whether to scale as described below; otherwise the values are as they come.
     xp : module
         Array library of the result.
 
@@ -115,6 +119,7 @@ def breast_cancer(*, standardise=True, xp=np):
     Parameters
     ----------
     standardise : bool
+        Whether to scale as described below; otherwise the values are as they come.
     xp : module
         Array library of the result.
 
@@ -139,6 +144,7 @@ def wine(*, standardise=True, xp=np):
     Parameters
     ----------
     standardise : bool
+        Whether to scale as described below; otherwise the values are as they come.
     xp : module
         Array library of the result.
 
@@ -166,6 +172,7 @@ def china(*, standardise=True, xp=np):
     Parameters
     ----------
     standardise : bool
+        Whether to scale as described below; otherwise the values are as they come.
     xp : module
         Array library of the result.
 
@@ -195,10 +202,13 @@ def split(X, y, *sizes, rng=None):
     Parameters
     ----------
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets or class labels, one for each row of X.
     *sizes : int
         Rows of each part; their sum is at most n.
     rng : numpy.random.Generator, seed or None
+        Decides which rows go where.
 
     Returns
     -------

@@ -58,6 +58,7 @@ def write_table(path, header, rows):
     Parameters
     ----------
     path : str or Path
+        Where to write, as comma-separated values.
     header : dict
         Text without line breaks: the machine, the versions, the date, the command.
     rows : sequence of dict
@@ -86,6 +87,7 @@ def read_table(path):
     Parameters
     ----------
     path : str or Path
+        Where the file is.
 
     Returns
     -------

@@ -20,10 +20,13 @@ def stationary_covariance(X, y, learning_rate, batch_size=1, *, l2=0.0, exact=Tr
     Parameters
     ----------
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets, one for each row of X.
     learning_rate : float
         The constant α.
     batch_size : int
+        b, rows in a batch, drawn with replacement.
     l2 : float
         Weight of the ridge term of the objective.
     exact : bool
@@ -69,8 +72,18 @@ def noise_floor(X, y, learning_rate, batch_size=1, *, l2=0.0, exact=True):
 
     Parameters
     ----------
-    X, y, learning_rate, batch_size, l2, exact
-        As in `stationary_covariance`.
+    X : (n, d) array
+        Features, one sample a row.
+    y : (n,) array
+        Targets, one for each row of X.
+    learning_rate : float
+        The constant α.
+    batch_size : int
+        b, rows in a batch, drawn with replacement.
+    l2 : float
+        Weight of the ridge term of the objective.
+    exact : bool
+        Whether to solve for any α; otherwise for small α only.
 
     Returns
     -------
@@ -105,6 +118,7 @@ def stability_limit(X, batch_size=1, *, l2=0.0):
     Parameters
     ----------
     X : (n, d) array
+        Features, one sample a row.
     batch_size : int
         Rows in a batch, drawn with replacement.
     l2 : float
