@@ -46,6 +46,19 @@ def test_a_variant_has_one_colour_everywhere(ax, history, variant):
     assert {line.get_label() for line in ax.lines} == {variant}
 
 
+@pytest.mark.parametrize("variant", ["mini-batch", "SGD"])
+def test_a_cloud_has_its_estimates_its_star_and_a_circle_around_it(ax, variant):
+    estimates, exact = np.arange(8.0).reshape(4, 2), np.array([3.0, -1.0])
+    assert figures.cloud(estimates, exact, 2.5, ax, variant=variant) is ax
+    dots, star = ax.collections
+    np.testing.assert_array_equal(dots.get_offsets(), estimates)
+    np.testing.assert_array_equal(star.get_offsets(), [exact])
+    (circle,) = ax.lines
+    distances = np.linalg.norm(circle.get_xydata() - exact, axis=1)
+    np.testing.assert_allclose(distances, 2.5)
+    assert ax.get_legend_handles_labels()[1][:2] == [variant, "full batch"]
+
+
 def test_colours_are_distinct():
     assert len(set(figures.COLOURS.values())) == len(figures.COLOURS)
 

@@ -10,6 +10,7 @@ import numpy as np
 __all__ = [
     "COLOURS",
     "LABELS",
+    "cloud",
     "contours",
     "curve",
     "legend_above",
@@ -96,6 +97,35 @@ def contours(first, second, values, ax, *, minimiser=None):
     if minimiser is not None:
         ax.plot(*minimiser, "*", color="0.15", markersize=11, zorder=5)
     ax.set(xlabel=r"$\theta_1$", ylabel=r"$\theta_2$")
+    return ax
+
+
+def cloud(estimates, exact, radius, ax, *, variant="mini-batch"):
+    """Estimates of a gradient, the exact one as a star, and a circle of the typical distance.
+
+    Parameters
+    ----------
+    estimates : (m, 2) array
+    exact : pair of float
+    radius : float
+        What theory gives for the root of the mean square of the distance.
+    ax : matplotlib.axes.Axes
+    variant : str
+        "mini-batch" or "SGD": decides the colour of the estimates, and their label.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        `ax`.
+    """
+    ax.scatter(*np.asarray(estimates).T, s=9, color=COLOURS[variant], label=variant)
+    star = {"s": 130, "marker": "*", "zorder": 4, "color": COLOURS["full batch"]}
+    ax.scatter(*exact, **star, label="full batch")
+    turn = np.exp(1j * np.linspace(0, 2 * np.pi, 200))
+    circle = exact[0] + radius * turn.real, exact[1] + radius * turn.imag
+    line = {"color": COLOURS["theory"], "linewidth": 1.2}
+    ax.plot(*circle, **line, label="theory: the typical distance")
+    ax.set(xlabel=r"$\partial J / \partial\theta_1$", aspect="equal")
     return ax
 
 
