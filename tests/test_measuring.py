@@ -184,9 +184,7 @@ def test_the_errors_of_batches_have_the_variance_of_theory(xp, objective):
 def test_batches_that_lie_in_order_have_one_error_and_uneven_ones_none():
     theta, X, y = problem(gd.LeastSquares(), 40)
     exact = gd.LeastSquares().gradient(theta, X, y)
-    halves = [
-        gd.LeastSquares().gradient(theta, X[i : i + 20], y[i : i + 20]) for i in (0, 20)
-    ]
+    halves = [gd.LeastSquares().gradient(theta, X[i : i + 20], y[i : i + 20]) for i in (0, 20)]
     expected = np.mean(np.sum((np.array(halves) - exact) ** 2, axis=1))
     found = measuring.batch_errors(
         gd.LeastSquares(), theta, X, y, batches=gd.InOrder(20), n_epochs=2
@@ -203,6 +201,18 @@ def test_accuracy_counts_the_highest_scores():
     assert measuring.accuracy(objective, theta, X, y) == expected
     many = measuring.accuracy(objective, np.stack([theta, 0 * theta]), X, y)
     np.testing.assert_allclose(many, [expected, 100 * np.mean(y == 0)])
+
+
+def test_accuracy_on_splits_is_that_of_each_run_on_its_own_test():
+    theta, X, y = problem(gd.SoftmaxRegression(3), 60)
+    splits = [((X[k:40], y[k:40]), (X[40:], y[40:])) for k in (0, 10)]
+    options = {"objective": gd.SoftmaxRegression(3), "learning_rate": 0.3, "n_epochs": 2}
+    for batches in (gd.Shuffled(8), lambda labels: gd.Balanced(8, labels)):
+        found = measuring.accuracy_on_splits(splits, theta, batches=batches, **options)
+        for seed, (train, test) in enumerate(splits):
+            scheme = batches if isinstance(batches, gd.Shuffled) else batches(train[1])
+            end, _ = gd.descend(*train, theta, batches=scheme, rng=seed, **options)
+            assert found[seed] == measuring.accuracy(options["objective"], end, *test)
 
 
 def test_pairs_leave_out_the_luck_that_they_share():

@@ -16,11 +16,13 @@ from gdcourse.descent import updates
 from gdcourse.engine.many import descend_many
 from gdcourse.objectives import LeastSquares
 from gdcourse.rows import open_problem
+from gdcourse.run import descend
 
 __all__ = [
     "Fit",
     "TunedSteps",
     "accuracy",
+    "accuracy_on_splits",
     "batch_errors",
     "compare_paired",
     "fit_hyperbola",
@@ -511,6 +513,33 @@ def accuracy(objective, theta, X, y):
     scores = to_host(objective.predict(theta, X))
     right = 100 * np.mean(scores.argmax(axis=-1) == to_host(np.asarray(y)), axis=-1)
     return right if right.ndim else float(right)
+
+
+def accuracy_on_splits(splits, theta_init, *, batches, **options):
+    """Train on the first part of each split, in the order of its rows, and test on the second.
+
+    The run of split k has the seed k, so that schemes can be compared pair by pair.
+
+    Parameters
+    ----------
+    splits : sequence of ((X, y), (X_test, y_test))
+    theta_init : array
+    batches : Sampler, or a function
+        A function makes the sampler from the labels of a split, as `Stratified` needs them.
+    **options : optional
+        Further arguments of `descend`: the objective, the learning rate, the epochs.
+
+    Returns
+    -------
+    (n_splits,) NumPy array
+        In percent.
+    """
+    found = []
+    for seed, (train, test) in enumerate(splits):
+        scheme = batches(to_host(train[1])) if callable(batches) else batches
+        theta, _ = descend(*train, theta_init, batches=scheme, rng=seed, **options)
+        found.append(accuracy(options["objective"], theta, *test))
+    return np.array(found)
 
 
 def compare_paired(first, second):
