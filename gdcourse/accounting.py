@@ -1,10 +1,11 @@
 """Counting: epochs and samples, the memory of a step, a large batch in small ones."""
 
 import itertools
+from functools import partial
 from typing import NamedTuple
 
 from gdcourse.base import validation
-from gdcourse.rows import open_problem, weighted_mean
+from gdcourse.rows import ask, open_problem, weighted_mean
 
 
 class TrainingCounts(NamedTuple):
@@ -48,6 +49,7 @@ def iterations_per_epoch(n_samples, batch_size, drop_last=False):
     """
     n_samples = validation.check_count("n_samples", n_samples)
     batch_size = validation.check_count("batch_size", batch_size, maximum=n_samples)
+    drop_last = validation.check_flag("drop_last", drop_last)
     return n_samples // batch_size if drop_last else -(-n_samples // batch_size)
 
 
@@ -100,15 +102,15 @@ def accumulate_gradient(objective, theta, micro_batches):
     >>> accumulate_gradient(LeastSquares(), [0.0], parts)
     array([-3.])
     """
-    micro_batches = iter(micro_batches)
-    first = next(micro_batches, None)
+    pairs = validation.check_pairs("micro_batches", micro_batches)
+    first = next(pairs, None)
     if first is None:
         raise ValueError("micro_batches must hold at least one (X, y) pair")
     objective, theta, data = open_problem(objective, theta, *first)
-    opened = (open_problem(objective, theta, *pair)[2] for pair in micro_batches)
+    opened = (open_problem(objective, theta, *pair)[2] for pair in pairs)
     owners = itertools.chain([data], opened)
     pieces = (piece for data in owners for piece in data.pieces())
-    return weighted_mean(objective.gradient, theta, pieces)
+    return weighted_mean(partial(ask, objective, "gradient", theta.shape), theta, pieces)
 
 
 def training_memory(

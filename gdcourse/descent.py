@@ -1,9 +1,6 @@
 """Gradient descent: the one update rule, with or without momentum."""
 
-from functools import partial
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from gdcourse.base import validation
 from gdcourse.base.backend import array_namespace
@@ -41,6 +38,9 @@ def steps(rule, data, epoch, state):
     for batch, batch_size in zip(epoch, epoch.batch_sizes.tolist(), strict=True):
         at = theta + rule.momentum * velocity if rule.nesterov else theta
         gradient = data.mean(rule.objective.gradient, at, batch)
+        if getattr(gradient, "shape", None) != theta.shape:  # else it would be broadcast
+            method = f"gradient at step {step}"
+            validation.check_result(rule.objective, method, gradient, theta.shape, theta)
         velocity = rule.momentum * velocity - rule.rate(step) * gradient
         theta = theta + velocity
         step, samples_seen = step + 1, samples_seen + batch_size
@@ -119,7 +119,7 @@ def updates(
     rule, data, state = open_descent(
         X, y, theta_init, objective, batches, learning_rate, momentum, nesterov
     )
-    epochs = draw_epochs(batches, len(data), np.random.default_rng(rng))
+    epochs = draw_epochs(batches, len(data), validation.check_rng(rng))
     return _update(rule, data, epochs, state)
 
 
@@ -141,9 +141,27 @@ def open_descent(X, y, theta_init, objective, batches, learning_rate, momentum, 
     if momentum >= 1:
         raise ValueError(f"momentum must be less than 1, or nothing slows down, got {momentum}")
     theta = array_namespace(theta).asarray(theta, copy=True)  # what is yielded is safe to keep
-    return Rule(objective, schedule, momentum, bool(nesterov)), data, State(0, 0, theta)
+    nesterov = validation.check_flag("nesterov", nesterov)
+    return Rule(objective, schedule, momentum, nesterov), data, State(0, 0, theta)
 
 
 def draw_epochs(batches, n_samples, generator):
-    """The epochs of a sampling scheme, each checked against the number of rows."""
-    return map(partial(as_epoch, n_samples), batches.epochs(n_samples, generator))
+    """The epochs of a sampling scheme, each looked at when it is drawn."""
+    epochs = batches.epochs(n_samples, generator)
+    if not hasattr(epochs, "__iter__"):
+        raise TypeError(f"the method epochs of batches must yield epochs, got {epochs!r}")
+    return _look(batches, n_samples, iter(epochs))
+
+
+def _look(batches, n_samples, epochs):
+    step = 0
+    while True:
+        try:
+            epoch = as_epoch(n_samples, next(epochs))
+        except StopIteration:
+            return
+        except Exception as error:
+            validation.tell_batches(error, batches, step)
+            raise
+        step += len(epoch)
+        yield epoch

@@ -8,7 +8,7 @@ import numpy as np
 from gdcourse.base import validation
 from gdcourse.base.backend import array_namespace, asarray, double, to_host
 from gdcourse.objectives import Objective
-from gdcourse.rows import join, open_problem, own
+from gdcourse.rows import ask, join, open_problem, own
 from gdcourse.sampling import draw_rows
 
 
@@ -65,7 +65,8 @@ def batch_gradient_variance(variance, batch_size, n_samples=None):
     batch_size = validation.check_count("batch_size", batch_size)
     if n_samples is None:
         return variance / batch_size
-    n_samples = validation.check_count("n_samples", n_samples, minimum=batch_size)
+    n_samples = validation.check_count("n_samples", n_samples)
+    validation.check_count("batch_size", batch_size, maximum=n_samples)
     return variance / batch_size * (n_samples - batch_size) / max(1, n_samples - 1)
 
 
@@ -128,7 +129,7 @@ def estimate_noise_scale(objective, theta, X, y, *, batch_sizes, n_batches, rng=
     if small >= large:
         raise ValueError(f"batch_sizes must be a smaller and a larger one, got {batch_sizes!r}")
     n_batches = validation.check_count("n_batches", n_batches)
-    rng = np.random.default_rng(rng)
+    rng = validation.check_rng(rng)
     mean_small, mean_large = (
         _mean_squared_norm(objective, theta, data, size, n_batches, rng) for size in (small, large)
     )
@@ -142,7 +143,7 @@ def _mean_squared_norm(objective, theta, data, batch_size, n_batches, rng):
     xp = array_namespace(theta)
     total = 0.0
     for batch in draw_rows(len(data), batch_size, n_batches, rng, data.X):
-        gradient = data.mean(objective.gradient, theta, batch)
+        gradient = data.mean(partial(ask, objective, "gradient", theta.shape), theta, batch)
         total = total + xp.sum(gradient * gradient)
     return float(to_host(total)) / n_batches
 
@@ -159,10 +160,10 @@ def _find_moments(objective, theta, X, y):
         sums = to_host(data.mean(Moments(bare), theta))
         norms, gradient = float(sums[0]), sums[1:]
         variance = norms - float(gradient @ gradient)
+        if not np.isfinite(variance):
+            own(X, y)  # reads the values, and names what is not finite
         if not variance > 1e-8 * norms:  # half of the digits are lost in the difference
             variance = _find_spread(bare, theta, data, gradient)
-    if not np.isfinite(variance):
-        own(X, y)  # reads the values, and names what is not finite
     return variance, gradient + objective.l2 * to_host(theta).reshape(-1)
 
 
@@ -173,9 +174,9 @@ class Moments(NamedTuple):
 
     def __call__(self, theta, X, y):
         X, y = double(X), double(y)
-        norms = self.objective.squared_gradient_norms(theta, X, y)
+        norms = ask(self.objective, "squared_gradient_norms", y.shape, theta, X, y)
         mean = array_namespace(norms).mean(norms)
-        return join(mean, self.objective.gradient(theta, X, y))
+        return join(mean, ask(self.objective, "gradient", theta.shape, theta, X, y))
 
 
 def _find_spread(objective, theta, data, gradient):

@@ -12,7 +12,7 @@ import numpy as np
 
 from gdcourse.base import validation
 from gdcourse.base.backend import array_namespace, cut_blocks, double, take_rows
-from gdcourse.objectives import Objective, complete
+from gdcourse.objectives import Objective
 
 ALL = slice(None)
 # The type of a function to average -> what gives its mean over rows in memory in one pass, or None
@@ -84,7 +84,11 @@ class InMemory:
 
 def own(X, y, *, look=True):
     """The owner of the rows of X and y, checked; with `look`, for NaN and infinity too."""
-    return getattr(X, "owner", InMemory).open(X, y, look=look)
+    return _find_owner(X).open(X, y, look=look)
+
+
+def _find_owner(X):
+    return X.owner if hasattr(type(X), "owner") else InMemory  # a column may have that name
 
 
 def open_problem(objective, theta, X, y, *, look=True):
@@ -93,8 +97,38 @@ def open_problem(objective, theta, X, y, *, look=True):
     θ takes the wider precision of `theta` and `X`.
     """
     objective = complete(objective)
-    theta, data = getattr(X, "owner", InMemory).open_problem(objective, theta, X, y, look=look)
+    theta, data = _find_owner(X).open_problem(objective, theta, X, y, look=look)
     return objective, theta, data
+
+
+class _ThreeMethods(Objective):
+    """A reader's objective with the three methods, and what `Objective` adds to them."""
+
+    def __init__(self, objective):
+        self.objective = objective
+        for name in ("loss", "gradient", "per_sample_gradients"):
+            if hasattr(objective, name):  # a reader's loop may ask for the gradient alone
+                setattr(self, name, getattr(objective, name))
+
+    def __repr__(self):
+        return repr(self.objective)
+
+
+def complete(objective):
+    """`objective` itself, or with the methods of `Objective` around its three."""
+    if isinstance(objective, Objective):
+        return objective
+    if isinstance(objective, type) or not hasattr(objective, "gradient"):
+        raise TypeError(f"objective must be a value such as LeastSquares(), got {objective!r}")
+    return _ThreeMethods(objective)
+
+
+def ask(objective, method, shape, theta, X, y):
+    """What a method of an objective gives; of a reader's own, held to its shape."""
+    given = getattr(objective, method)(theta, X, y)
+    if type(objective).__module__ == Objective.__module__:
+        return given
+    return validation.check_result(objective, method, given, shape, theta)
 
 
 class LossAndGradient(NamedTuple):
@@ -103,8 +137,8 @@ class LossAndGradient(NamedTuple):
     objective: Objective
 
     def __call__(self, theta, X, y):
-        loss = self.objective.loss(theta, X, y)
-        return join(loss, self.objective.gradient(theta, X, y))
+        loss = ask(self.objective, "loss", (), theta, X, y)
+        return join(loss, ask(self.objective, "gradient", theta.shape, theta, X, y))
 
 
 def join(number, array):

@@ -106,7 +106,7 @@ def descend(
     n_epochs = validation.check_count("n_epochs", n_epochs, minimum=0)
     tol = 0.0 if tol is None else validation.check_non_negative("tol", tol)
     record_every = check_record_every(record_every)
-    generator = np.random.default_rng(rng)
+    generator = validation.check_rng(rng)
     file = None
     if checkpoint is not None:
         options = {"batches": batches, "tol": tol, "record_every": record_every}

@@ -16,6 +16,7 @@ __all__ += ["piecewise", "warmup"]
 
 
 LEAST = np.finfo(float).tiny  # a rate of zero would end a run that a smaller one would not
+NO_NUMBERS = (bool, str, bytes)  # which float would take
 
 
 class _Schedule:
@@ -26,7 +27,7 @@ class _Schedule:
     def __post_init__(self):
         for name, check in CHECKS.items():
             if hasattr(self, name):
-                check(name, getattr(self, name))
+                object.__setattr__(self, name, check(name, getattr(self, name)))
 
 
 CHECKS = {
@@ -82,7 +83,7 @@ class inverse_time(_Schedule):
     decay: float
 
     def __call__(self, step):
-        return self.learning_rate / (1 + float(self.decay) * step)
+        return self.learning_rate / (1 + self.decay * step)
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class inverse_sqrt(_Schedule):
     decay: float
 
     def __call__(self, step):
-        return self.learning_rate / (1 + float(self.decay) * step) ** 0.5
+        return self.learning_rate / (1 + self.decay * step) ** 0.5
 
 
 @dataclass(frozen=True)
@@ -256,12 +257,17 @@ def as_schedule(learning_rate):
 
 def rate_at(schedule, step):
     """The learning rate of `step` as a float, checked as it is drawn."""
-    drawn = schedule(step)
     try:
-        rate = float(drawn)
+        drawn = schedule(step)
+    except Exception as error:
+        validation.tell_schedule(error, schedule, step)
+        raise
+    try:
+        rate = float(None if isinstance(drawn, NO_NUMBERS) else drawn)
     except (TypeError, ValueError):
         raise TypeError(
-            f"a schedule must give a number, but gives {drawn!r} at step {step}"
+            f"a schedule must give a number, but {validation.tell_part(schedule)} "
+            f"gives {drawn!r} at step {step}"
         ) from None
     if not 0 < rate < float("inf"):
         raise ValueError(

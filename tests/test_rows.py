@@ -8,8 +8,7 @@ from problems import OBJECTIVES, Quartic, problem
 
 import gdcourse as gd
 from gdcourse import rows
-from gdcourse.objectives import complete
-from gdcourse.rows import InMemory, LossAndGradient
+from gdcourse.rows import InMemory, LossAndGradient, complete
 
 every_objective = pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
 

@@ -198,12 +198,16 @@ def descend_many(
     rule, data, state = open_descent(X, y, shared, objective, batches, rates[0], momentum, nesterov)
     if starts is not None:
         starts, *_ = validation.check_problem(starts, data.X[:1, ...], data.y[:1])
+    for seed in seeds:
+        validation.check_rng(seed)
     rules = [rule._replace(schedule=_check_schedule(rate)) for rate in rates]
     looked = data
     if evaluate_on is not None:
-        looked = open_problem(rule.objective, state.theta, *evaluate_on)[2]
+        pair = validation.check_pair("evaluate_on", evaluate_on)
+        looked = open_problem(rule.objective, state.theta, *pair)[2]
     n_epochs = validation.check_count("n_epochs", n_epochs, minimum=0)
     record_every = check_record_every(record_every)
+    keep_theta = validation.check_flag("keep_theta", keep_theta)
     target = -math.inf if target is None else validation.check_number("target", target)
 
     if type(data) is InMemory and isinstance(data.X, np.ndarray) and data.X.size <= VALUES_COPIED:
@@ -251,10 +255,10 @@ class _Group:
     def draw(self, batches, seeds):
         """The epochs of the seeds that still have a run, together."""
         numbers = np.unique(self.runs[:, 1]).tolist()
-        rngs = {k: np.random.default_rng(seeds[k]) for k in numbers}
+        rngs = {k: validation.check_rng(seeds[k]) for k in numbers}
         draws = {k: draw_epochs(batches, len(self.data), rngs[k]) for k in numbers}
-        epochs = [next(draws[k]) for k in numbers]
-        while True:
+        epochs = [next(draws[k], None) for k in numbers]
+        while None not in epochs:  # a reader's own sampler may end
             cuts = epochs[0].bounds
             for k, epoch in zip(numbers, epochs, strict=True):
                 if not np.array_equal(epoch.bounds, cuts):
@@ -270,7 +274,7 @@ class _Group:
                 drawn = [batches.draw_order(epochs[0], len(self.data), rngs[k]) for k in numbers]
                 yield _Epochs(np.array(numbers), np.array(drawn), cuts)
                 numbers = np.unique(self.runs[:, 1]).tolist()
-            epochs = [next(draws[k]) for k in numbers]
+            epochs = [next(draws[k], None) for k in numbers]
 
     def walk(self, parts, record_every, pool, n_threads, bar):
         """Walk and record until the parts or the runs are at their end."""
