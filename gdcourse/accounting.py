@@ -1,11 +1,10 @@
 """Counting: epochs and samples, the memory of a step, a large batch in small ones."""
 
 import itertools
-from functools import partial
 from typing import NamedTuple
 
 from gdcourse.base import validation
-from gdcourse.rows import ask, open_problem, weighted_mean
+from gdcourse.rows import open_problem, weighted_mean
 
 
 class TrainingCounts(NamedTuple):
@@ -110,7 +109,7 @@ def accumulate_gradient(objective, theta, micro_batches):
     opened = (open_problem(objective, theta, *pair)[2] for pair in pairs)
     owners = itertools.chain([data], opened)
     pieces = (piece for data in owners for piece in data.pieces())
-    return weighted_mean(partial(ask, objective, "gradient", theta.shape), theta, pieces)
+    return weighted_mean(objective.gradient, theta, pieces)
 
 
 def training_memory(

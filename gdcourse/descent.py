@@ -38,9 +38,6 @@ def steps(rule, data, epoch, state):
     for batch, batch_size in zip(epoch, epoch.batch_sizes.tolist(), strict=True):
         at = theta + rule.momentum * velocity if rule.nesterov else theta
         gradient = data.mean(rule.objective.gradient, at, batch)
-        if getattr(gradient, "shape", None) != theta.shape:  # else it would be broadcast
-            method = f"gradient at step {step}"
-            validation.check_result(rule.objective, method, gradient, theta.shape, theta)
         velocity = rule.momentum * velocity - rule.rate(step) * gradient
         theta = theta + velocity
         step, samples_seen = step + 1, samples_seen + batch_size
@@ -127,8 +124,12 @@ def _update(rule, data, epochs, state):
     yield state.step, state.samples_seen, state.theta
     for epoch in epochs:
         for owner, part in data.parts(epoch):
-            for state in steps(rule, owner, part, state):  # noqa: B020
-                yield state.step, state.samples_seen, state.theta
+            try:
+                for state in steps(rule, owner, part, state):  # noqa: B020
+                    yield state.step, state.samples_seen, state.theta
+            except Exception as error:
+                validation.tell_step(error, state.step)
+                raise
 
 
 def open_descent(X, y, theta_init, objective, batches, learning_rate, momentum, nesterov):

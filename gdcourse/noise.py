@@ -8,7 +8,7 @@ import numpy as np
 from gdcourse.base import validation
 from gdcourse.base.backend import array_namespace, asarray, double, to_host
 from gdcourse.objectives import Objective
-from gdcourse.rows import ask, join, open_problem, own
+from gdcourse.rows import join, open_problem, own
 from gdcourse.sampling import draw_rows
 
 
@@ -143,7 +143,7 @@ def _mean_squared_norm(objective, theta, data, batch_size, n_batches, rng):
     xp = array_namespace(theta)
     total = 0.0
     for batch in draw_rows(len(data), batch_size, n_batches, rng, data.X):
-        gradient = data.mean(partial(ask, objective, "gradient", theta.shape), theta, batch)
+        gradient = data.mean(objective.gradient, theta, batch)
         total = total + xp.sum(gradient * gradient)
     return float(to_host(total)) / n_batches
 
@@ -174,9 +174,9 @@ class Moments(NamedTuple):
 
     def __call__(self, theta, X, y):
         X, y = double(X), double(y)
-        norms = ask(self.objective, "squared_gradient_norms", y.shape, theta, X, y)
+        norms = self.objective.squared_gradient_norms(theta, X, y)
         mean = array_namespace(norms).mean(norms)
-        return join(mean, ask(self.objective, "gradient", theta.shape, theta, X, y))
+        return join(mean, self.objective.gradient(theta, X, y))
 
 
 def _find_spread(objective, theta, data, gradient):

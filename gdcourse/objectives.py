@@ -7,6 +7,7 @@ intercept, where one is wanted, is a column of ones in X.
 
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -42,9 +43,7 @@ class Objective:
 
     def squared_gradient_norms(self, theta, X, y):
         """‖∇L_i(θ)‖² for every row, without the ridge term, shape (n,)."""
-        given = self.without_ridge().per_sample_gradients(theta, X, y)
-        shape = (X.shape[0], *theta.shape)
-        gradients = validation.check_result(self, "per_sample_gradients", given, shape, theta)
+        gradients = self.without_ridge().per_sample_gradients(theta, X, y)
         xp = array_namespace(gradients)
         flat = xp.reshape(gradients, (gradients.shape[0], -1))
         return xp.vecdot(flat, flat)
@@ -59,11 +58,35 @@ class Objective:
         """Raise ValueError where θ, X or the labels do not fit the objective."""
 
     def __init_subclass__(cls, **options):
-        """Norms that a parent knows are not those of a gradient of one's own."""
+        """Norms that a parent knows are not those of a gradient of one's own, which is held."""
         super().__init_subclass__(**options)
+        if cls.__module__ != __name__:
+            validation.hold_methods(cls)
         names = vars(cls).keys()
         if {"gradient", "per_sample_gradients"} & names and "squared_gradient_norms" not in names:
             cls.squared_gradient_norms = Objective.squared_gradient_norms
+
+
+class _ThreeMethods(Objective):
+    """A reader's objective with the three methods, and what `Objective` adds to them."""
+
+    def __init__(self, objective):
+        self.objective = objective
+        for name in ("loss", "gradient", "per_sample_gradients"):
+            if hasattr(objective, name):  # a reader's loop may ask for the gradient alone
+                setattr(self, name, partial(validation.hold, objective, name))
+
+    def __repr__(self):
+        return repr(self.objective)
+
+
+def complete(objective):
+    """`objective` itself, or with the methods of `Objective` around its three."""
+    if isinstance(objective, Objective):
+        return objective
+    if isinstance(objective, type) or not hasattr(objective, "gradient"):
+        raise TypeError(f"objective must be a value such as LeastSquares(), got {objective!r}")
+    return _ThreeMethods(objective)
 
 
 class _LinearModel(Objective):
@@ -299,7 +322,7 @@ class MLP(_SoftmaxOutput, Objective):
         for fan_in, fan_out in pairwise(self.layer_sizes):
             limit = (6 / (fan_in + fan_out)) ** 0.5
             layers += [rng.uniform(-limit, limit, fan_in * fan_out), np.zeros(fan_out)]
-        return asarray(np.concatenate(layers), np.empty(0) if like is None else like, dtype)
+        return asarray(np.concatenate(layers), validation.check_like(like), dtype)
 
     @property
     def width(self):

@@ -12,7 +12,7 @@ import numpy as np
 
 from gdcourse.base import validation
 from gdcourse.base.backend import array_namespace, cut_blocks, double, take_rows
-from gdcourse.objectives import Objective
+from gdcourse.objectives import Objective, complete
 
 ALL = slice(None)
 # The type of a function to average -> what gives its mean over rows in memory in one pass, or None
@@ -101,44 +101,14 @@ def open_problem(objective, theta, X, y, *, look=True):
     return objective, theta, data
 
 
-class _ThreeMethods(Objective):
-    """A reader's objective with the three methods, and what `Objective` adds to them."""
-
-    def __init__(self, objective):
-        self.objective = objective
-        for name in ("loss", "gradient", "per_sample_gradients"):
-            if hasattr(objective, name):  # a reader's loop may ask for the gradient alone
-                setattr(self, name, getattr(objective, name))
-
-    def __repr__(self):
-        return repr(self.objective)
-
-
-def complete(objective):
-    """`objective` itself, or with the methods of `Objective` around its three."""
-    if isinstance(objective, Objective):
-        return objective
-    if isinstance(objective, type) or not hasattr(objective, "gradient"):
-        raise TypeError(f"objective must be a value such as LeastSquares(), got {objective!r}")
-    return _ThreeMethods(objective)
-
-
-def ask(objective, method, shape, theta, X, y):
-    """What a method of an objective gives; of a reader's own, held to its shape."""
-    given = getattr(objective, method)(theta, X, y)
-    if type(objective).__module__ == Objective.__module__:
-        return given
-    return validation.check_result(objective, method, given, shape, theta)
-
-
 class LossAndGradient(NamedTuple):
     """A function to average: the loss and the gradient in one array, of length 1 + theta.size."""
 
     objective: Objective
 
     def __call__(self, theta, X, y):
-        loss = ask(self.objective, "loss", (), theta, X, y)
-        return join(loss, ask(self.objective, "gradient", theta.shape, theta, X, y))
+        loss = self.objective.loss(theta, X, y)
+        return join(loss, self.objective.gradient(theta, X, y))
 
 
 def join(number, array):

@@ -126,8 +126,12 @@ def descend(
                     start = perf_counter()
                     for owner, epoch in data.parts(part.epoch):
                         run = compiled.choose(rule, owner, state.theta, epoch)
-                        for state in run(rule, owner, epoch, state):  # noqa: B007, B020
-                            pass
+                        try:
+                            for state in run(rule, owner, epoch, state):  # noqa: B007, B020
+                                pass
+                        except Exception as error:
+                            validation.tell_step(error, state.step)
+                            raise
                     synchronize(state.theta)
                     log.seconds += part.seconds + perf_counter() - start
                     at_record = is_record(state.step, record_every)

@@ -237,7 +237,7 @@ class warmup(_Schedule):
     n_steps: int
 
     def __post_init__(self):
-        object.__setattr__(self, "schedule", as_schedule(self.schedule))
+        object.__setattr__(self, "schedule", as_schedule(self.schedule, "schedule"))
         super().__post_init__()
 
     @property
@@ -248,11 +248,11 @@ class warmup(_Schedule):
         return self.schedule(step) * np.minimum(1, (step + 1.0) / self.n_steps)
 
 
-def as_schedule(learning_rate):
+def as_schedule(value, name="learning_rate"):
     """A schedule from a number or from any function of the step."""
-    if isinstance(learning_rate, type):
-        raise TypeError(f"learning_rate must be a value such as constant(0.1), got {learning_rate}")
-    return learning_rate if callable(learning_rate) else constant(learning_rate)
+    if isinstance(value, type):
+        raise TypeError(f"{name} must be a value such as constant(0.1), got {value}")
+    return value if callable(value) else constant(validation.check_rate(name, value))
 
 
 def rate_at(schedule, step):

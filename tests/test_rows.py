@@ -8,7 +8,8 @@ from problems import OBJECTIVES, Quartic, problem
 
 import gdcourse as gd
 from gdcourse import rows
-from gdcourse.rows import InMemory, LossAndGradient, complete
+from gdcourse.objectives import complete
+from gdcourse.rows import InMemory, LossAndGradient
 
 every_objective = pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
 

@@ -1,9 +1,11 @@
 """Checks of arguments, once, before any work: each error names the argument and the cure."""
 
+import inspect
 import math
 import operator
 import re
 from contextlib import suppress
+from functools import wraps
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +49,16 @@ def check_positive(name, value):
     return number
 
 
+def check_rate(name, value):
+    """`value` as a positive, finite float, where a function of the step would serve too."""
+    if hasattr(value, "__getitem__") and not isinstance(value, str | bytes) and np.ndim(value):
+        raise TypeError(
+            f"{name} must be a number or a function of the step, got a {type(value).__name__}: "
+            "make one of a table with lambda step: table[step]"
+        )
+    return check_positive(name, value)
+
+
 def check_non_negative(name, value):
     """`value` as a finite float that is zero or more."""
     number = check_number(name, value)
@@ -70,6 +82,13 @@ def check_flag(name, value):
     return bool(value)
 
 
+def check_choice(name, value, choices):
+    """`value`, one of some words."""
+    if not (isinstance(value, str) and value in choices):
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+    return value
+
+
 def check_rng(rng):
     """A generator: `rng` itself, or the one of a seed."""
     try:
@@ -78,6 +97,13 @@ def check_rng(rng):
         raise type(error)(
             f"rng must be a Generator, None, or a seed: a whole number of zero or more, got {rng!r}"
         ) from None
+
+
+def check_like(like):
+    """The array that decides the library and the device of others; by default, one of NumPy."""
+    if like is not None and not is_array_api_obj(like):
+        raise TypeError(f"like must be an array of the library that is wanted, got {like!r}")
+    return np.empty(0) if like is None else like
 
 
 def check_path(name, value):
@@ -174,6 +200,11 @@ def tell_schedule(error, schedule, step):
             f"it gave {schedule(step - 1)} for step {step - 1}: let it give a rate for every step "
             "of the run, or hold its last one"
         )
+
+
+def tell_step(error, step):
+    """Add to an error after how many steps it was raised."""
+    error.add_note(f"after step {step} of the descent")
 
 
 def tell_batches(error, batches, step):
@@ -278,11 +309,43 @@ def check_shape(name, array, shape, against):
         )
 
 
-def check_result(part, method, given, shape, like):
-    """What a method of a reader's part gave, of the library of `like`; a loss may be a number."""
-    xp = array_namespace(like)
+# The methods of an objective, and the shape of what each gives.
+SHAPES = {
+    "loss": lambda theta, X: (),
+    "gradient": lambda theta, X: theta.shape,
+    "per_sample_gradients": lambda theta, X: (X.shape[0], *theta.shape),
+    "squared_gradient_norms": lambda theta, X: X.shape[:1],
+}
+
+
+def hold(part, name, theta, X, y):
+    """What the method `name` of a reader's objective gives, held to its kind and its shape."""
+    return check_result(part, name, getattr(part, name)(theta, X, y), theta, X)
+
+
+def hold_methods(kind):
+    """Let the methods of a reader's subclass hold what they give to its kind and its shape."""
+    for name, method in vars(kind).copy().items():
+        if name in SHAPES and inspect.isfunction(method):
+            setattr(kind, name, _held(name, method))
+
+
+def _held(name, method):
+    @wraps(method)
+    def held(self, theta, X, y):
+        return check_result(self, name, method(self, theta, X, y), theta, X)
+
+    return held
+
+
+def check_result(part, method, given, theta, X):
+    """What a method of a reader's part gave, of the library of θ; a loss may be a number."""
+    shape = SHAPES[method](theta, X)
+    if type(given) is type(theta) and given.shape == shape and given.dtype == theta.dtype:
+        return given
+    xp = array_namespace(theta)
     if shape == () and isinstance(given, int | float) and not isinstance(given, bool):
-        return xp.asarray(given, dtype=like.dtype, device=device(like))
+        return xp.asarray(given, dtype=theta.dtype, device=device(theta))
     what = f"the {method} of {tell_part(part)} must"
     if not is_array_api_obj(given) or array_namespace(given) is not xp:
         raise TypeError(

@@ -92,7 +92,7 @@ class Runs:
         -------
         (n_rates, n_seeds) array
         """
-        reached = self.history.loss <= loss
+        reached = self.history.loss <= validation.check_number("loss", loss)
         steps = self.history.step[np.argmax(reached, axis=-1)]
         return np.where(reached.any(axis=-1), steps, math.inf)
 
@@ -113,7 +113,15 @@ class Runs:
     def _find(self, values):
         if self.seed_axis is None:
             raise ValueError("these runs have one seed: give rng a sequence of seeds")
-        return getattr(self.history, values) if isinstance(values, str) else np.asarray(values)
+        if isinstance(values, str):
+            names = ("loss", "gradient_norm", "diverged")
+            return getattr(self.history, validation.check_choice("values", values, names))
+        values, shape = np.asarray(values), self.history.diverged.shape
+        if values.shape[: len(shape)] != shape:
+            raise ValueError(
+                f"values must have the axes of the runs, {shape}, in front, got {values.shape}"
+            )
+        return values
 
 
 def descend_many(
@@ -322,13 +330,13 @@ class _Group:
         function = LossAndGradient(self.objective)
         if not self.together:
             values = to_host(self.looked.mean(function, self.thetas[0, ...]))[None]
-            return values[:, 0], np.linalg.norm(values[:, 1:], axis=1)
+            return values[:, 0], np.linalg.norm(values[:, 1:].astype(float), axis=1)
         losses, norms = [], []
         for some in self.chunks(1):
             rows = _Shared(self.looked, some.stop - some.start, self.objective.width)
             values = to_host(rows.mean(function, self.thetas[some, ...]))
             losses.append(values[:, 0])
-            norms.append(np.linalg.norm(values[:, 1:], axis=1))
+            norms.append(np.linalg.norm(values[:, 1:].astype(float), axis=1))
         return np.concatenate(losses), np.concatenate(norms)
 
     def chunks(self, batch_size):
@@ -361,8 +369,12 @@ class _Group:
         state = State(self.step, self.samples_seen, self.thetas[0, ...], self.velocities[0, ...])
         for owner, part in self.data.parts(epoch):
             run = compiled.choose(rule, owner, state.theta, part)
-            for state in run(rule, owner, part, state):  # noqa: B007, B020
-                pass
+            try:
+                for state in run(rule, owner, part, state):  # noqa: B007, B020
+                    pass
+            except Exception as error:
+                validation.tell_step(error, state.step)
+                raise
         self.thetas = state.theta[None, ...]
         if rule.momentum:
             self.velocities = state.velocity[None, ...]
