@@ -250,15 +250,14 @@ def write_shards(directory, X, y, rows_per_shard):
     directory = validation.check_path("directory", directory)
     directory.mkdir(parents=True, exist_ok=True)
     if _files(directory, "X") or _files(directory, "y"):
-        raise FileExistsError(f"{directory} holds shards already: choose another directory")
+        raise _occupied(directory)
     count = -(-n // size)
     written = []
     try:
         for k, part in enumerate(cut_blocks(n, size)):
             pair = validation.check_data(to_host(take_rows(X, part)), to_host(take_rows(y, part)))
             for name, array in zip("Xy", pair, strict=True):
-                written.append(directory / _name(name, k, count))
-                _save(written[-1], _storable(name, array))
+                _save(directory / _name(name, k, count), _storable(name, array), written)
     except BaseException:
         for path in written:
             with suppress(FileNotFoundError):
@@ -266,9 +265,18 @@ def write_shards(directory, X, y, rows_per_shard):
         raise
 
 
-def _save(path, array):
+def _occupied(directory):
+    return FileExistsError(f"{directory} holds shards already: choose another directory")
+
+
+def _save(path, array, written):
+    """Write a shard that nobody else has begun, and add it to those written."""
     try:
-        np.save(path, array)
+        with path.open("xb") as file:
+            written.append(path)
+            np.save(file, array)
+    except FileExistsError:
+        raise _occupied(path.parent) from None
     except OSError as error:  # of a full disk, NumPy tells neither the file nor the cause
         error.add_note(f"while {path} was written; the shards are removed")
         raise
