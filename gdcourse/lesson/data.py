@@ -62,7 +62,7 @@ def linear_problem(n_samples, n_features, *, noise=0.1, condition=1.0, rng=None,
     noise = validation.check_non_negative("noise", noise)
     if validation.check_positive("condition", condition) < 1:
         raise ValueError(f"condition must be 1 or more, got {condition}")
-    rng = np.random.default_rng(rng)
+    rng = validation.check_rng(rng)
     scales = np.geomspace(1, condition**-0.5, n_features)
     X = rng.standard_normal((n_samples, n_features)) * scales
     theta = rng.standard_normal(n_features)
@@ -284,7 +284,7 @@ def split(X, y, *sizes, rng=None):
     sizes = validation.check_each("sizes", sizes, validation.check_count)
     if sum(sizes) > n:
         raise ValueError(f"sizes must add up to at most {n} rows, got {sum(sizes)}")
-    order = np.random.default_rng(rng).permutation(n)
+    order = validation.check_rng(rng).permutation(n)
     parts = np.split(order, np.cumsum(sizes))[: len(sizes)]
     return [
         (take_rows(X, part), take_rows(y, part)) for part in (asarray(p, like=X) for p in parts)

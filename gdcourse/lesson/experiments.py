@@ -440,7 +440,7 @@ def largest_curvature(objective, theta, X, y, *, n_iterations=100, step=1e-4, rn
     """
     objective, theta, data = open_problem(objective, theta, X, y)
     n_iterations = validation.check_count("n_iterations", n_iterations)
-    direction = np.random.default_rng(rng).standard_normal(theta.shape)
+    direction = validation.check_rng(rng).standard_normal(theta.shape)
     for _ in range(n_iterations):
         direction = direction / np.linalg.norm(direction)
         ahead, behind = (
