@@ -130,7 +130,7 @@ class Race {
     const losses = new Timeline(LOSSES, problem.steps * tick, this.up);
     const drawn = done.map(({ path, look }) => plane.run(path, look));
     const curves = each(done, ({ path, per, look }) => {
-      const thin = Math.ceil(path.length / LOSSES.width); // no more points than there is room for
+      const thin = Math.ceil((2 * path.length) / LOSSES.width); // no more points than there is room for
       const kept = [...path.keys()].filter((k) => k % thin === 0 || k === path.length - 1);
       const points = losses.points(kept.map((k) => k * per), kept.map((k) => problem.excess(path[k])));
       return points.length ? polyline(points, look) + spot(points.at(-1), look) : "";
@@ -180,11 +180,11 @@ class Race {
   }
 }
 
-/** The first step at which a path has come near ★, or Infinity. */
+/** The step from which a path stays near ★, or Infinity. */
 function arrival({ path }, problem) {
   const far = path.map((theta) => Math.hypot(...problem.error(theta)));
-  const step = far.findIndex((distance) => distance < NEAR * far[0]);
-  return step < 0 ? Infinity : step;
+  const last = far.findLastIndex((distance) => !(distance < NEAR * far[0]));
+  return last < far.length - 1 ? last + 1 : Infinity;
 }
 
 /** The largest value of a control that is below a limit. */
@@ -224,8 +224,8 @@ KINDS.estimators = (data) => {
   ], (numbers, run) => [count(run.steps), count(rowsRead(run, problem)), ...numbers], {
     text: (run) => `${run.name}, ${count(rowsRead(run, problem))} ${rowsRead(run, problem) === 1 ? "row" : "rows"}`,
     goals: (state, done) => [
-      ["Come near ★, within 5 % of the first distance, in 20 steps.", done.some((run) => arrival(run, problem) <= 20)],
-      ["Come as near with fewer than 500 rows read.", done.some((run) => arrival(run, problem) * (run.rule.b || problem.rows.length) < 500)],
+      ["Come to ★ within 20 steps, and stay within 5 % of the first distance.", done.some((run) => arrival(run, problem) <= 20)],
+      ["Get there, and stay, with fewer than 500 rows read.", done.some((run) => arrival(run, problem) * (run.rule.b || problem.rows.length) < 500)],
       ["Find the largest α at which the full batch does not diverge.",
         state.learning_rate === largestBelow(problem.limit(), data.controls.learning_rate)],
     ],
@@ -240,7 +240,7 @@ KINDS.rolling = (data) => {
     ["Nesterov", { colour: AMBER, dash: "3 1.5", shape: TRIANGLE }, { nesterov: true }],
   ], (numbers, { rule }, problem) => [...numbers, problem.kept(rule).toFixed(3)], {
     goals: ({ learning_rate: rate, momentum }, done, problem) => [
-      ["Come near ★, within 5 % of the first distance, in 20 steps.", done.some((run) => arrival(run, problem) <= 20)],
+      ["Come to ★ within 20 steps, and stay within 5 % of the first distance.", done.some((run) => arrival(run, problem) <= 20)],
       [`Let the heavy ball keep less than ${(best + 0.05).toFixed(2)} of its error a step.`, problem.kept({ rate, momentum }) < best + 0.05],
       ["Make gradient descent diverge and the heavy ball arrive.", rate > problem.limit() && problem.kept({ rate, momentum }) < 1],
     ],

@@ -205,7 +205,7 @@ class Editor {
     const { batch_size: b, learning_rate: rate, level: momentum, start } = this.state;
     const tests = examine([start, ...path], this.problem.path({ b, rate, momentum, start }));
     const right = tests.filter(Boolean).length;
-    const verdict = right === 3 ? "All three tests pass: the rule is right." : `${right} of 3 tests pass.`;
+    const verdict = right === 3 ? "All three tests pass. The rule is right." : `${right} of 3 tests pass.`;
     this.end([`Ran ${path.length} steps. ${verdict}`, ...lines].join("\n"));
     this.judge(tests);
     this.show([start, ...path]);

@@ -13,12 +13,13 @@ function button(label, act) {
   return node;
 }
 
-/** One polite voice for the page: it speaks when the reader's hand rests, and then something may be done. */
+/** One polite voice for the page: it speaks when the reader's hand rests. */
 const voice = make("div", { class: "gd-unseen", "aria-live": "polite", id: "gd-voice" });
+const REST = 500; // milliseconds
 let pause;
-function say(text, then) {
+function say(text) {
   clearTimeout(pause);
-  pause = setTimeout(() => { voice.textContent = text; then?.(); }, 500);
+  pause = setTimeout(() => { voice.textContent = text; }, REST);
 }
 
 // Controls: each tells `chosen` what a hand has chosen, and returns its element and a way to set it
@@ -153,6 +154,7 @@ function enliven(root) {
   const data = JSON.parse(root.querySelector("script[type='application/json']").textContent);
   const figure = KINDS[data.kind](data);
   const state = firstState(data);
+  let resting;
   let drawn = figure.draw(state);
   root.innerHTML = html(data, drawn); // what stands there already, where Python had Node
   const svg = root.querySelector(".gd-stage > svg");
@@ -214,10 +216,12 @@ function enliven(root) {
     for (const each of Object.keys(setters)) setters[each](state[each]);
     place?.();
     if (silent) return;
-    say(drawn.spoken + reach(drawn.goals || []), () => {
+    say(drawn.spoken + reach(drawn.goals || []));
+    clearTimeout(resting);
+    resting = setTimeout(() => {
       const rest = address().filter(([other]) => !other.startsWith(`${data.name}.`));
       history.replaceState(history.state, "", `#${hash([...rest, ...own()])}`);
-    });
+    }, REST);
   }
 
   // The mouse over a curve, and the hand on it
