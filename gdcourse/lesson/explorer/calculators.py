@@ -237,7 +237,11 @@ def scaling_calculator(
         ),
         "bytes": choice("Bytes of a value", sizes, bytes_per_value, rare=True),
         "bandwidth": slider(
-            "Bandwidth of a worker's link", "bandwidth", log_grid(1e5, 1e12, 5), bandwidth, rare=True
+            "Bandwidth of a worker's link",
+            "bandwidth",
+            log_grid(1e5, 1e12, 5),
+            bandwidth,
+            rare=True,
         ),
         "latency": slider(
             "Latency of a message", "seconds", log_grid(1e-7, 1, 5), latency, rare=True
