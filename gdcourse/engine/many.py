@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise, product
 from typing import Any
 
@@ -214,14 +215,13 @@ def descend_many(
     results = {}
     total = n_epochs * len(data) * len(rules) * len(seeds)
     n_threads = os.cpu_count() or 1
-    # One thread more draws the rows of the next part while the others walk this one.
-    with ThreadPoolExecutor(n_threads + 1) as pool, show_progress(progress)(total=total) as bar:
+    with ThreadPoolExecutor(n_threads) as pool, show_progress(progress)(total=total) as bar:
         for some in product(_chunk(rules, rates_at_once), _chunk(seeds, seeds_at_once)):
             group = _Group(*some, starts, state.theta, data, looked, together, target, keep_theta)
+            group.share = partial(_share, pool, n_threads)
             epochs = group.draw(batches, seeds)
             with np.errstate(over="ignore", invalid="ignore"):
-                parts = cut_epochs(epochs, n_epochs, record_every)
-                group.walk(parts, record_every, pool, n_threads, bar)
+                group.walk(cut_epochs(epochs, n_epochs, record_every), record_every, bar)
             results |= group.results
     return _gather(results, len(rules), len(seeds), of_rates, of_seeds, len(data), state.theta)
 
@@ -267,21 +267,21 @@ class _Group:
             yield _Epochs(np.array(numbers), orders, cuts)
             numbers = np.unique(self.runs[:, 1]).tolist()
             while type(batches) in (Shuffled, WithReplacement):  # the same, with fewer calls
-                drawn = [batches.draw_order(epochs[0], len(self.data), rngs[k]) for k in numbers]
-                yield _Epochs(np.array(numbers), np.array(drawn), cuts)
+                drawn = np.empty((len(numbers), cuts[-1]), dtype=np.int64)
+
+                def fill(part, drawn=drawn, numbers=numbers, epoch=epochs[0]):
+                    for row, k in zip(drawn[part], numbers[part], strict=True):
+                        row[:] = batches.draw_order(epoch, len(self.data), rngs[k])[: len(row)]
+
+                self.share(fill, len(numbers), cuts[-1])
+                yield _Epochs(np.array(numbers), drawn, cuts)
                 numbers = np.unique(self.runs[:, 1]).tolist()
             epochs = [next(draws[k]) for k in numbers]
 
-    def walk(self, parts, record_every, pool, n_threads, bar):
+    def walk(self, parts, record_every, bar):
         """Walk and record until the parts or the runs are at their end."""
-        self.pool, self.n_threads = pool, n_threads
         self.record()
-        coming = None
-        while len(self.runs):
-            part = coming.result() if coming else next(parts, None)
-            if part is None:
-                break
-            coming = pool.submit(next, parts, None)
+        while len(self.runs) and (part := next(parts, None)):
             before = self.samples_seen
             self.advance(part.epoch)
             if bar is not None:
@@ -367,9 +367,6 @@ class _Group:
         """The steps in machine code, the runs shared among threads."""
         self.thetas = np.array(self.thetas, order="C")
         orders = epoch.used
-        n_threads = min(self.n_threads, 1 + orders.shape[1] * len(self.runs) // ROWS_A_THREAD)
-        cuts = np.linspace(0, len(self.runs), n_threads + 1, dtype=int)
-        some = [slice(*pair) for pair in pairwise(cuts)]
 
         def walk(part):
             compiled.sweep_runs(
@@ -384,10 +381,7 @@ class _Group:
                 rate_of[part],
             )
 
-        waiting = [self.pool.submit(walk, part) for part in some[1:]]
-        walk(some[0])
-        for thread in waiting:
-            thread.result()
+        self.share(walk, len(self.runs), orders.shape[1])
 
     def take_steps(self, rule, epoch, order_of, rates, rate_of):
         """The steps of `descent.steps`, with a batch and a rate for each run."""
@@ -504,6 +498,16 @@ def _check_schedule(learning_rate):
     schedule = schedules.as_schedule(learning_rate)
     schedules.rate_at(schedule, 0)
     return schedule
+
+
+def _share(pool, n_threads, function, n_runs, n_rows):
+    """Call `function` with slices of the runs, of `n_rows` rows each, one slice a thread."""
+    cuts = np.linspace(0, n_runs, min(n_threads, 1 + n_rows * n_runs // ROWS_A_THREAD) + 1)
+    mine, *others = [slice(*pair) for pair in pairwise(cuts.astype(int).tolist())]
+    waiting = [pool.submit(function, part) for part in others]
+    function(mine)
+    for thread in waiting:
+        thread.result()
 
 
 def _chunk(values, size):
