@@ -57,7 +57,7 @@ def test_an_unknown_verb_names_the_verbs():
 
 
 def test_a_verb_without_arguments_refuses_them():
-    assert "'serve' takes no arguments, got --fast" in course.main(["serve", "--fast"])
+    assert "'lint' takes no arguments, got --fast" in course.main(["lint", "--fast"])
 
 
 def test_a_book_knows_one_option():
