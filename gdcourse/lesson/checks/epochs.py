@@ -92,7 +92,9 @@ def accumulation_counts(answer):
         updates, passes, seen = (
             number(value, f"the {name}") for value, name in zip(found, names, strict=True)
         )
-        whole = f"for n = {n}, {devices} devices, {rows} rows and {times} passes an update the number of"
+        whole = (
+            f"for n = {n}, {devices} devices, {rows} rows, {times} passes an update: the number of"
+        )
         b = rows * devices * times
         compare(
             updates,
