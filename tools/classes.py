@@ -6,7 +6,6 @@ import shutil
 import tomllib
 import zipfile
 from importlib.metadata import PackageNotFoundError, requires
-from pathlib import Path
 
 from packaging.requirements import Requirement
 
