@@ -15,13 +15,14 @@
 
 With --no-solutions, `book`, `zip`, `pdf` and `serve` leave out the worked solutions, for teachers.
 `lab` does so too: it opens work/, where what you write stays yours when the course changes. With
---solutions, it opens the chapters themselves. With --quick, `test` leaves out what needs a book, a
-kernel, a browser or workers; with --coverage, it also holds the share of the package that the
-whole suite runs.
+--solutions, it opens the chapters themselves. With --reference, `pdf` also prints the pages of the
+package and of the experiments. With --quick, `test` leaves out what needs a book, a kernel, a
+browser or workers; with --coverage, it also holds the share of the package that the suite runs.
 
 It needs Python 3.11 or later and nothing else: every verb first makes .venv and installs
-requirements.txt into it, where they are missing or have changed, and then runs inside it. With
-GDCOURSE_NEWEST=1 in the environment it installs the newest packages instead of the locked ones.
+requirements.txt into it, where they are missing or have changed, and then runs inside it. Where
+GDCOURSE_PACKAGES in the environment is `newest`, `candidates` or `lowest`, it installs instead of
+the locked packages the newest that pyproject.toml allows, those to come, or the least it names.
 """
 
 import functools
@@ -29,6 +30,7 @@ import hashlib
 import http.server
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -100,16 +102,35 @@ def describe_origin():
 def describe_packages():
     """Return the line of the stamp that stands for the two files that name the packages."""
     named = (ROOT / "requirements.txt").read_bytes() + (ROOT / "pyproject.toml").read_bytes()
-    newest = " newest" if os.environ.get("GDCOURSE_NEWEST") else ""
-    return f"{hashlib.sha256(named).hexdigest()}{newest}\n"
+    return f"{hashlib.sha256(named).hexdigest()} {os.environ.get('GDCOURSE_PACKAGES', '')}\n"
 
 
 def choose_packages():
-    """Return what pip is to install: the lock, or the newest that pyproject.toml allows."""
-    if os.environ.get("GDCOURSE_NEWEST"):
-        newest = ("--upgrade", "--upgrade-strategy", "eager")
-        return (*newest, "-e", ".[book,test,fast,distributed]")
-    return ("-r", "requirements.txt")
+    """Return what pip is to install: the lock, or what GDCOURSE_PACKAGES names."""
+    everything = ("-e", ".[book,test,fast,distributed]")
+    newest = ("--upgrade", "--upgrade-strategy", "eager", *everything)
+    choices = {
+        "": lambda: ("-r", "requirements.txt"),
+        "newest": lambda: newest,
+        "candidates": lambda: ("--pre", *newest),
+        "lowest": lambda: ("--constraint", write_lowest(), *everything),
+    }
+    choice = os.environ.get("GDCOURSE_PACKAGES", "")
+    if choice not in choices:
+        sys.exit(f"GDCOURSE_PACKAGES must be newest, candidates or lowest, got {choice!r}.")
+    return choices[choice]()
+
+
+def write_lowest():
+    """Write the least versions that pyproject.toml names into a file for pip; return its path."""
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    named = project["dependencies"] + [name for extra in extras.values() for name in extra]
+    lines = [re.sub(r">=([\w.]+)[^;]*", r"==\1 ", requirement) for requirement in named]
+    (VENV / "lowest.txt").write_text("\n".join(sorted(set(lines))), "utf-8")
+    return VENV / "lowest.txt"
 
 
 def make_environment():
@@ -222,10 +243,12 @@ def pack(*options):
 
 
 def print_pdf(*options):
-    """Build the book and print all its pages into one PDF, with a browser."""
+    """Build the book and print its pages into one PDF, with a browser."""
     from tools.paper import print_book
 
-    return build(*options) or write_file(print_book, options, ".pdf")
+    of_book = tuple(option for option in options if option != "--reference")
+    write = functools.partial(print_book, reference=of_book != options)
+    return build(*of_book) or write_file(write, of_book, ".pdf")
 
 
 def write_file(write, options, suffix):

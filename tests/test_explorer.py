@@ -309,7 +309,7 @@ def test_what_does_not_fit_is_said(change, message):
         ({"n_workers": 0}, "n_workers must be at least 1"),
         ({"bandwidth": 0}, "bandwidth must be positive"),
         ({"method": "bus"}, "method must be one of ring, tree, star"),
-        ({"scaling": "both"}, "scaling must be 'strong' or 'weak'"),
+        ({"scaling": "both"}, "scaling must be one of strong, weak"),
     ],
 )
 def test_a_scaling_that_does_not_fit_is_said(change, message):

@@ -19,9 +19,11 @@ import pytest
 from browsing import browser, html, served
 from nbformat import v4
 from PIL import Image
+from pypdf import PdfReader
 from sphinx.search.en import SearchEnglish
 
 import course
+import gdcourse as gd
 from tools import paper, plain, solutions
 from tools.notebooks import normalise
 
@@ -408,6 +410,15 @@ def test_on_paper_every_link_stays_inside(html):
     assert folded == []
 
 
+def test_on_paper_a_link_to_a_page_that_is_left_out_is_text(html):
+    names = [name for name in paper.list_pages() if name not in paper.LOOKED_UP]
+    text = paper.join_pages(html, names)
+    inside = set(re.findall(r'<a\b[^>]*\shref="#([^"]*)"', text))
+    assert sorted(inside - set(attributes(text, "id"))) == []
+    assert "Index of experiments" in text
+    assert 'id="experiments"' not in text
+
+
 def test_paper_has_pages_links_and_an_outline(browser, html, tmp_path):
     some = ["index", "01_full_batch", "bibliography"]
     paper.print_pages(browser, html, some, tmp_path / "book.pdf")
@@ -416,4 +427,9 @@ def test_paper_has_pages_links_and_an_outline(browser, html, tmp_path):
     assert len(re.findall(rb"/Type /Page\b", text)) > 10
     assert text.count(b"/Subtype /Link") > 50
     assert b"/Outlines" in text
+    contents, *pages = [page.extract_text() for page in PdfReader(tmp_path / "book.pdf").pages]
+    assert f"Version {gd.__version__}, printed on " in contents
+    found = re.search(r"Least squares in d \+ 1 rows\s+(\d+)", contents)
+    assert "Least squares in d + 1 rows" in pages[int(found[1]) - 2]
+    assert "import gdcourse as gd" in "".join(pages)  # what is folded on a screen
     assert not (html / "book" / "paper.html").exists()

@@ -57,6 +57,7 @@ def three_estimators(
     Parameters
     ----------
     X : (n, 2) array
+        Two features, one sample a row, rounded to three decimals.
     y : (n,) array
         Rounded, like X, to three decimals.
     start : pair of float
@@ -68,6 +69,7 @@ def three_estimators(
     batch_sizes : sequence of int
         What the reader can choose from.
     n_steps : int
+        Steps of each path.
     rng : seed
         Mini-batches are those of ``WithReplacement(b)`` with this seed, for every b.
     name : str
@@ -104,8 +106,24 @@ def noise_ball(
 
     Parameters
     ----------
-    X, y, start, learning_rate, batch_size, batch_sizes, n_steps, rng, name
-        As in `three_estimators`.
+    X : (n, 2) array
+        Two features, one sample a row, rounded to three decimals.
+    y : (n,) array
+        Targets, rounded to three decimals.
+    start : pair of float
+        θ at step 0, rounded to six decimals.
+    learning_rate : float
+        Where its control stands at first.
+    batch_size : int
+        Where its control stands at first.
+    batch_sizes : sequence of int
+        What the reader can choose from.
+    n_steps : int
+        Steps of each path.
+    rng : seed
+        Mini-batches are those of ``WithReplacement(b)`` with this seed, for every b.
+    name : str
+        A name for the figure, its own on its page.
 
     Returns
     -------
@@ -147,8 +165,24 @@ def your_update(
 
     Parameters
     ----------
-    X, y, start, learning_rate, batch_size, batch_sizes, n_steps, rng, name
-        As in `three_estimators`.
+    X : (n, 2) array
+        Two features, one sample a row, rounded to three decimals.
+    y : (n,) array
+        Targets, rounded to three decimals.
+    start : pair of float
+        θ at step 0, rounded to six decimals.
+    learning_rate : float
+        Where its control stands at first.
+    batch_size : int
+        Where its control stands at first.
+    batch_sizes : sequence of int
+        What the reader can choose from.
+    n_steps : int
+        Steps of each path.
+    rng : seed
+        Mini-batches are those of ``WithReplacement(b)`` with this seed, for every b.
+    name : str
+        A name for the figure, its own on its page.
     code : str
         What the editor holds at first.
 
@@ -170,8 +204,19 @@ def heavy_ball(X, y, start, *, learning_rate=0.16, momentum=0.9, n_steps=60, nam
 
     Parameters
     ----------
-    X, y, start, learning_rate, n_steps, name
-        As in `three_estimators`; `gdcourse.compress` leaves three rows of X and y to embed.
+    X : (n, 2) array
+        Two features, one sample a row, rounded to three decimals; `gdcourse.compress` leaves
+        three rows to embed.
+    y : (n,) array
+        Targets, rounded to three decimals.
+    start : pair of float
+        θ at step 0, rounded to six decimals.
+    learning_rate : float
+        Where its control stands at first.
+    n_steps : int
+        Steps of each path.
+    name : str
+        A name for the figure, its own on its page.
     momentum : float
         Where its control stands at first.
 
