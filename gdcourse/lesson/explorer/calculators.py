@@ -65,7 +65,12 @@ def axis_toggle(histories, *, lowest, overhead, seconds_per_row, target=0.01, na
         f"Excess loss of {', '.join(excesses)} against steps, samples or seconds, on logarithmic "
         "axes, and a dashed line at the target."
     )
-    return show(name, "axes", label, {"runs": runs, "per_row": per_row, "controls": controls})
+    presets = {"samples": {"axis": "samples"}, "seconds": {"axis": "seconds"}}
+    dear = {"axis": "seconds", "overhead": 1e-3}
+    presets |= {"seconds, each step a call over a network": dear}
+    presets |= {"seconds, in a compiled loop": dear | {"overhead": 1e-8}}
+    data = {"runs": runs, "per_row": per_row, "controls": controls, "presets": presets}
+    return show(name, "axes", label, data)
 
 
 def _excess(variant, history, lowest):
@@ -158,11 +163,17 @@ def memory_calculator(
         ),
         "activations": slider(kept, "number", log_grid(1e2, 1e9, 5), activations),
         "batch_size": slider("Batch size", "rows", [2**k for k in range(17)], batch_size),
-        "bytes": choice("Bytes of a value", sizes, bytes_per_value),
-        "states": choice("Values of optimiser state a parameter", states, optimizer_states),
+        "bytes": choice("Bytes of a value", sizes, bytes_per_value, rare=True),
+        "states": choice(
+            "Values of optimiser state a parameter", states, optimizer_states, rare=True
+        ),
         "device": slider("Memory of the device", "bytes", log_grid(1e9, 1e12, 5), device_memory),
-        "overhead": slider("Shortest step, t₀", "seconds", log_grid(1e-5, 1, 5), overhead),
-        "speed": slider("Rows a second at most, r", "number", log_grid(10, 1e8, 5), speed),
+        "overhead": slider(
+            "Shortest step, t₀", "seconds", log_grid(1e-5, 1, 5), overhead, rare=True
+        ),
+        "speed": slider(
+            "Rows a second at most, r", "number", log_grid(10, 1e8, 5), speed, rare=True
+        ),
     }
     label = (
         "Above, a bar of the memory of a training step, by what holds it, beside the memory of "
@@ -237,17 +248,27 @@ def scaling_calculator(
         "n_workers": slider("Workers, P", "count", powers[:21], n_workers),
         "scaling": choice("Every step", scalings, scaling),
         "batch_size": slider("Rows b of that batch", "count", powers, batch_size),
-        "sample": slider("Time of a row on one worker", "seconds", log_grid(1e-8, 1e3, 5), sample),
-        "n_parameters": slider(
-            "Parameters of the model", "number", log_grid(1e2, 1e12, 5), n_parameters
+        "sample": slider(
+            "Time of a row on one worker", "seconds", log_grid(1e-8, 1e3, 5), sample, rare=True
         ),
-        "bytes": choice("Bytes of a value", sizes, bytes_per_value),
-        "bandwidth": slider(
-            "Bandwidth of a worker's link", "bandwidth", log_grid(1e5, 1e12, 5), bandwidth
-        ),
-        "latency": slider("Latency of a message", "seconds", log_grid(1e-7, 1, 5), latency),
         "method": choice("Who talks to whom", methods, method),
-        "local_steps": slider("Local steps between two averages", "count", repeats, local_steps),
+        "n_parameters": slider(
+            "Parameters of the model", "number", log_grid(1e2, 1e12, 5), n_parameters, rare=True
+        ),
+        "bytes": choice("Bytes of a value", sizes, bytes_per_value, rare=True),
+        "bandwidth": slider(
+            "Bandwidth of a worker's link",
+            "bandwidth",
+            log_grid(1e5, 1e12, 5),
+            bandwidth,
+            rare=True,
+        ),
+        "latency": slider(
+            "Latency of a message", "seconds", log_grid(1e-7, 1, 5), latency, rare=True
+        ),
+        "local_steps": slider(
+            "Local steps between two averages", "count", repeats, local_steps, rare=True
+        ),
     }
     label = (
         "Seconds of a step against the number of workers, both logarithmic: computing, "
