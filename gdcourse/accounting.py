@@ -34,8 +34,12 @@ def iterations_per_epoch(n_samples, batch_size, drop_last=False):
 
     Parameters
     ----------
-    n_samples, batch_size : int
+    n_samples : int
+        n, rows of the data.
+    batch_size : int
+        b, rows in a batch, from 1 to n.
     drop_last : bool
+        Whether to leave out a last batch that would be shorter than the others.
 
     Returns
     -------
@@ -57,7 +61,12 @@ def training_counts(n_samples, batch_size, n_epochs, drop_last=False):
 
     Parameters
     ----------
-    n_samples, batch_size, n_epochs : int
+    n_samples : int
+        n, rows of the data.
+    batch_size : int
+        b, rows in a batch, from 1 to n.
+    n_epochs : int
+        Passes over the data.
     drop_last : bool
         Whether a short last batch is left out of every epoch.
 
@@ -87,8 +96,11 @@ def accumulate_gradient(objective, theta, micro_batches):
     Parameters
     ----------
     objective : Objective
+        What is minimised, such as ``LeastSquares()``.
     theta : array
+        The parameters, shaped as the objective asks: (d,) for the linear models.
     micro_batches : iterable of (X, y) pairs
+        Parts of one large batch, each with a row at least; they may differ in length.
 
     Returns
     -------
@@ -120,9 +132,11 @@ def training_memory(
     Parameters
     ----------
     n_parameters : int
+        Numbers that the model learns.
     activations_per_sample : int
         Values kept for the backward pass, per sample.
     batch_size : int
+        b, rows whose activations are in memory at once.
     bytes_per_value : int
         4 for single precision.
     optimizer_states : int

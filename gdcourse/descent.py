@@ -64,10 +64,13 @@ def updates(
     Parameters
     ----------
     X : (n, d) array, or the ShardedArray of `open_shards`
+        Features, one sample a row: in memory, in shards, or on workers.
     y : (n,) array, or ShardedArray
+        Targets or class labels, one for each row of X.
     theta_init : array
         Shaped as the objective asks: (d,) for the linear models.
     objective : Objective
+        What is minimised, such as ``LeastSquares()``.
     batches : Sampler
         Such as ``Shuffled(batch_size=32)``.
     learning_rate : float or Schedule
@@ -77,7 +80,9 @@ def updates(
     momentum : float
         β, zero or more and less than 1.
     nesterov : bool
+        Whether the gradient is taken at θ + β·v, as in Nesterov's method.
     rng : numpy.random.Generator, seed or None
+        Decides every random draw: the same seed, the same batches.
 
     Yields
     ------
@@ -134,7 +139,8 @@ def _update(rule, data, epochs, state):
 
 def open_descent(X, y, theta_init, objective, batches, learning_rate, momentum, nesterov):
     """The rule, the owner of the rows and the start of a descent, from checked arguments."""
-    objective, theta, data = open_problem(objective, theta_init, X, y)
+    with validation.call_theta("theta_init"):
+        objective, theta, data = open_problem(objective, theta_init, X, y)
     schedule = as_schedule(learning_rate)
     rate_at(schedule, 0)
     validation.check_sampler(batches)

@@ -185,6 +185,12 @@ class LogisticRegression(_LinearModel):
     References
     ----------
     D. R. Cox (1958), doi:10.1111/j.2517-6161.1958.tb00292.x.
+
+    Examples
+    --------
+    >>> X, y = np.array([[1.0], [3.0]]), np.array([0.0, 1.0])
+    >>> LogisticRegression().gradient(np.array([0.0]), X, y)
+    array([-0.5])
     """
 
     l2: float = 0.0
@@ -249,6 +255,12 @@ class SoftmaxRegression(_SoftmaxOutput, _LinearModel):
         Two or more.
     l2 : float
         Weight of the ridge term, zero or more.
+
+    Examples
+    --------
+    >>> X, y = np.array([[1.0], [3.0]]), np.array([0, 1])
+    >>> SoftmaxRegression(n_classes=2).gradient(np.zeros((1, 2)), X, y)
+    array([[ 0.5, -0.5]])
     """
 
     n_classes: int

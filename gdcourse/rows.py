@@ -162,7 +162,9 @@ def compress(X, y):
     Parameters
     ----------
     X : (n, d) array, or ShardedArray
+        Features, one sample a row: in memory, in shards, or on workers.
     y : (n,) array, or ShardedArray
+        Targets, one for each row of X.
 
     Returns
     -------

@@ -161,7 +161,13 @@ class _Scheme:
 
 @dataclass(frozen=True)
 class FullBatch:
-    """All rows in one batch: full-batch gradient descent."""
+    """All rows in one batch: full-batch gradient descent.
+
+    Examples
+    --------
+    >>> [rows.indices(5) for rows in next(FullBatch().epochs(5))]  # a slice: nothing is copied
+    [(0, 5, 1)]
+    """
 
     def epochs(self, n_samples, rng=None):
         """Epochs of one batch, without end; nothing is drawn."""
@@ -180,8 +186,16 @@ class InOrder(_Scheme):
 
     Parameters
     ----------
-    batch_size, drop_last
-        As in `Shuffled`.
+    batch_size : int
+        b, from 1 to the number of samples.
+    drop_last : bool
+        Whether to leave out a last batch that would be shorter than the others.
+
+    Examples
+    --------
+    >>> epoch = next(InOrder(batch_size=2).epochs(5))
+    >>> [list(range(5))[rows] for rows in epoch]
+    [[0, 1], [2, 3], [4]]
     """
 
     def _epochs(self, n_samples, rng):
@@ -196,12 +210,20 @@ class ShuffledOnce(_Scheme):
 
     Parameters
     ----------
-    batch_size, drop_last
-        As in `Shuffled`.
+    batch_size : int
+        b, from 1 to the number of samples.
+    drop_last : bool
+        Whether to leave out a last batch that would be shorter than the others.
 
     References
     ----------
     I. Safran and O. Shamir (2020), arXiv:1908.00045.
+
+    Examples
+    --------
+    >>> epochs = ShuffledOnce(batch_size=3).epochs(6, rng=0)
+    >>> [[batch.tolist() for batch in next(epochs)] for _ in range(2)]
+    [[[3, 2, 5], [4, 0, 1]], [[3, 2, 5], [4, 0, 1]]]
     """
 
     def _epochs(self, n_samples, rng):
@@ -251,12 +273,19 @@ class WithReplacement(_Scheme):
 
     Parameters
     ----------
-    batch_size, drop_last
-        As in `Shuffled`; `drop_last` decides how many batches an epoch has.
+    batch_size : int
+        b, from 1 to the number of samples; every batch has exactly as many.
+    drop_last : bool
+        Whether an epoch has ⌊n/b⌋ batches, or ⌈n/b⌉.
 
     References
     ----------
     H. Robbins and S. Monro (1951), doi:10.1214/aoms/1177729586.
+
+    Examples
+    --------
+    >>> [batch.tolist() for batch in next(WithReplacement(batch_size=3).epochs(6, rng=0))]
+    [[5, 3, 3], [1, 1, 0]]
     """
 
     def _epochs(self, n_samples, rng):
@@ -278,8 +307,10 @@ class BlockShuffled(_Scheme):
 
     Parameters
     ----------
-    batch_size, drop_last
-        As in `Shuffled`.
+    batch_size : int
+        b, from 1 to the number of samples.
+    drop_last : bool
+        Whether to leave out a last batch that would be shorter than the others.
     block_size : int
         Neighbouring rows that are read together.
     buffer_blocks : int
@@ -288,6 +319,12 @@ class BlockShuffled(_Scheme):
     References
     ----------
     L. Xu et al. (2022), "CorgiPile", doi:10.1145/3514221.3526150.
+
+    Examples
+    --------
+    >>> scheme = BlockShuffled(batch_size=4, block_size=2, buffer_blocks=2)
+    >>> [batch.tolist() for batch in next(scheme.epochs(8, rng=0))]  # two blocks at a time
+    [[1, 0, 5, 4], [3, 7, 2, 6]]
     """
 
     block_size: int
@@ -342,10 +379,18 @@ class Stratified(_ByClass):
 
     Parameters
     ----------
-    batch_size, drop_last
-        As in `Shuffled`.
+    batch_size : int
+        b, from 1 to the number of samples.
+    drop_last : bool
+        Whether to leave out a last batch that would be shorter than the others.
     labels : (n_samples,) array
-        Of any kind and library, none missing.
+        The class of each row, of any kind and library, none missing.
+
+    Examples
+    --------
+    >>> labels = ["a", "a", "a", "a", "b", "b"]
+    >>> [batch.tolist() for batch in next(Stratified(3, labels).epochs(6, rng=0))]
+    [[2, 0, 5], [1, 3, 4]]
     """
 
     def _epochs(self, n_samples, rng):
@@ -379,10 +424,18 @@ class Balanced(_ByClass):
 
     Parameters
     ----------
-    batch_size, drop_last
-        As in `WithReplacement`.
+    batch_size : int
+        b, from 1 to the number of samples; every batch has exactly as many.
+    drop_last : bool
+        Whether an epoch has ⌊n/b⌋ batches, or ⌈n/b⌉.
     labels : (n_samples,) array
-        Of any kind and library, none missing.
+        The class of each row, of any kind and library, none missing.
+
+    Examples
+    --------
+    >>> labels = ["a", "a", "a", "a", "a", "b"]  # row 5 stands for its class in every batch
+    >>> [batch.tolist() for batch in next(Balanced(4, labels).epochs(6, rng=0))]
+    [[5, 2, 5, 4], [5, 3, 5, 0]]
     """
 
     def _epochs(self, n_samples, rng):
@@ -407,10 +460,13 @@ def shuffled_batches(X, y, batch_size, rng=None):
     Parameters
     ----------
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets or class labels, one for each row of X.
     batch_size : int
         From 1 to n; the last batch can be shorter.
     rng : numpy.random.Generator, seed or None
+        Decides the order: the same seed, the same batches.
 
     Returns
     -------
@@ -431,13 +487,26 @@ def sampled_batches(X, y, batch_size, n_batches, rng=None):
 
     Parameters
     ----------
-    X, y, batch_size, rng
-        As in `shuffled_batches`.
+    X : (n, d) array
+        Features, one sample a row.
+    y : (n,) array
+        Targets or class labels, one for each row of X.
+    batch_size : int
+        b, from 1 to n.
+    rng : numpy.random.Generator, seed or None
+        Decides the order: the same seed, the same batches.
     n_batches : int
+        How many batches to draw.
 
     Returns
     -------
     iterator of (X_batch, y_batch) pairs
+
+    Examples
+    --------
+    >>> X, y = np.arange(10.0).reshape(5, 2), np.arange(5.0)
+    >>> [y_batch.tolist() for _, y_batch in sampled_batches(X, y, 2, n_batches=2, rng=0)]
+    [[4.0, 3.0], [2.0, 1.0]]
     """
     data = own(X, y)
     size = validation.check_count("batch_size", batch_size, maximum=len(data))
@@ -458,12 +527,24 @@ def stratified_batches(X, y, batch_size, rng=None):
 
     Parameters
     ----------
-    X, y, batch_size, rng
-        As in `shuffled_batches`; y holds class labels.
+    X : (n, d) array
+        Features, one sample a row.
+    y : (n,) array
+        Class labels, one for each row of X.
+    batch_size : int
+        b, from 1 to n; the last batch can be shorter.
+    rng : numpy.random.Generator, seed or None
+        Decides the order: the same seed, the same batches.
 
     Returns
     -------
     iterator of (X_batch, y_batch) pairs
+
+    Examples
+    --------
+    >>> X, y = np.arange(6.0)[:, None], [0, 0, 0, 0, 1, 1]
+    >>> [y_batch.tolist() for _, y_batch in stratified_batches(X, y, 3, rng=0)]
+    [[0.0, 0.0, 1.0], [0.0, 0.0, 1.0]]
     """
     data = own(X, y)
     epochs = Stratified(batch_size, y).epochs(len(data), rng)

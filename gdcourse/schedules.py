@@ -150,7 +150,9 @@ class piecewise(_Schedule):
     Parameters
     ----------
     boundaries : sequence of k increasing steps
+        Where the rate changes.
     values : sequence of k + 1 learning rates
+        The rates in turn, each positive.
 
     Examples
     --------

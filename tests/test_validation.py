@@ -265,7 +265,7 @@ BAD_CALLS = {
         (
             lambda: descend(theta_init=NAN),
             ValueError,
-            r"theta must be finite",
+            r"theta_init must be finite",
             "start from finite values",
         ),
         (lambda: descend(learning_rate=np.True_), TypeError, r"must be a number, got np.True_"),
@@ -286,13 +286,13 @@ BAD_CALLS = {
             "number the classes with np.unique(y, return_inverse=True)[1]",
         ),
         (lambda: descend(y=None), TypeError, r"y must be an array of numbers"),
-        (lambda: descend(theta_init=[0.0]), ValueError, r"theta .*shape \(2,\).*got \(1,\)"),
-        (lambda: descend(theta_init=[0.0, NAN]), ValueError, r"theta must be finite"),
-        (lambda: descend(theta_init=None), TypeError, r"theta must be an array of numbers"),
+        (lambda: descend(theta_init=[0.0]), ValueError, r"theta_init .*shape \(2,\).*got \(1,\)"),
+        (lambda: descend(theta_init=[0.0, NAN]), ValueError, r"theta_init must be finite"),
+        (lambda: descend(theta_init=None), TypeError, r"theta_init must be an array of numbers"),
         (
             lambda: descend(theta_init=array_api_strict.zeros(2)),
             TypeError,
-            r"two libraries: theta is array_api_strict, X is numpy, y is numpy",
+            r"two libraries: theta_init is array_api_strict, X is numpy, y is numpy",
             "move them to one with xp.asarray first",
         ),
         (lambda: descend(objective=gd.LeastSquares), TypeError, r"such as LeastSquares\(\)"),
@@ -411,7 +411,7 @@ BAD_CALLS = {
     ],
     "updates": [
         (lambda: updates(X=put((0, 0), NAN)), ValueError, r"X must be finite"),
-        (lambda: updates(theta_init=[0.0]), ValueError, r"theta .*shape \(2,\)"),
+        (lambda: updates(theta_init=[0.0]), ValueError, r"theta_init .*shape \(2,\)"),
         (lambda: updates(batches="Shuffled"), TypeError, r"batches must be a sampling scheme"),
         (lambda: updates(batches=gd.Shuffled(7)), ValueError, r"batch_size must be in 1..6, got 7"),
         (lambda: updates(learning_rate=0), ValueError, r"learning_rate must be positive"),
@@ -487,7 +487,7 @@ BAD_CALLS = {
         (
             lambda: descend(objective=gd.LogisticRegression(), y=LABELS, theta_init=np.zeros(3)),
             ValueError,
-            r"theta must have shape \(2,\)",
+            r"theta_init must have shape \(2,\)",
         ),
     ],
     "SoftmaxRegression": [
@@ -497,7 +497,7 @@ BAD_CALLS = {
         (
             lambda: descend(objective=gd.SoftmaxRegression(3), y=LABELS),
             ValueError,
-            r"theta must have shape \(2, 3\) for this X, got \(2,\)",
+            r"theta_init must have shape \(2, 3\) for this X, got \(2,\)",
         ),
         *(
             (
@@ -534,7 +534,7 @@ BAD_CALLS = {
         (
             lambda: descend(objective=gd.MLP((2, 3)), y=LABELS),
             ValueError,
-            r"theta must have shape \(9,\)",
+            r"theta_init must have shape \(9,\)",
         ),
         (
             lambda: descend(objective=gd.MLP((2, 2)), y=LABELS, theta_init=np.zeros(6)),

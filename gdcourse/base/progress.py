@@ -19,6 +19,7 @@ def progress(iterable, label=None):
     Parameters
     ----------
     iterable : iterable
+        What is walked through; with a length, the bar shows the share.
     label : str, optional
         What stands before the bar.
 

@@ -4,7 +4,7 @@ import inspect
 import math
 import operator
 import re
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 
@@ -177,6 +177,16 @@ def check_problem(theta, X, y, *, look=True):
     theta = _floating("theta", theta, array_namespace(X).result_type(theta.dtype, X.dtype))
     check_finite(theta=theta)
     return theta, X, y
+
+
+@contextmanager
+def call_theta(name):
+    """Within it, errors about `theta` speak of the argument `name` that the caller knows."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        error.args = tuple(re.sub(r"\btheta\b", name, str(text)) for text in error.args)
+        raise
 
 
 def check_sampler(batches):

@@ -44,9 +44,11 @@ class Histories:
     Attributes
     ----------
     step, epoch, samples_seen : (records,) array
+        Updates made, passes over the data, and rows used, at each record.
     loss, gradient_norm : (n_rates, n_seeds, records) array
         NaN after a run has ended.
     diverged : (n_rates, n_seeds) bool array
+        Whether the loss of a run stopped being finite.
     """
 
     step: np.ndarray
@@ -68,6 +70,7 @@ class Runs:
     theta : (n_rates, n_seeds, ...) array
         The parameters at the end of each run, on the device and in the library they came in.
     history : Histories
+        What was recorded along the way.
     thetas : (n_rates, n_seeds, records, ...) NumPy array, or None
         The parameters at every record, where `keep_theta` asked for them.
     seed_axis : int, or None
@@ -150,11 +153,14 @@ def descend_many(
     Parameters
     ----------
     X : (n, d) array, or the ShardedArray of `open_shards`
+        Features, one sample a row: in memory, in shards, or on workers.
     y : (n,) array, or ShardedArray
+        Targets or class labels, one for each row of X.
     theta_init : array
         Shaped as the objective asks: (d,) for the linear models. One for all runs, or with
         another axis in front one for each seed.
     objective : Objective
+        What is minimised, such as ``LeastSquares()``.
     batches : Sampler
         It has to cut the epochs of all seeds alike, as those of the package do.
     learning_rate : float or Schedule, or a sequence of them
@@ -166,6 +172,7 @@ def descend_many(
     momentum : float
         β of `updates`, zero or more and less than 1.
     nesterov : bool
+        Whether the gradient is taken at θ + β·v, as in Nesterov's method.
     record_every : int or sequence of int, optional
         Steps between records, or the steps to record at; by default, one record an epoch. The
         start and the end are always recorded.
@@ -206,7 +213,8 @@ def descend_many(
     shared, starts = _split_starts(theta_init, objective, len(seeds) if of_seeds else None)
     rule, data, state = open_descent(X, y, shared, objective, batches, rates[0], momentum, nesterov)
     if starts is not None:
-        starts, *_ = validation.check_problem(starts, data.X[:1, ...], data.y[:1])
+        with validation.call_theta("theta_init"):
+            starts, *_ = validation.check_problem(starts, data.X[:1, ...], data.y[:1])
     for seed in seeds:
         validation.check_rng(seed)
     rules = [rule._replace(schedule=_check_schedule(rate)) for rate in rates]

@@ -90,6 +90,7 @@ class ShardedArray:
     Attributes
     ----------
     shards : tuple of Shard
+        The files, in the order of the rows.
     shape, dtype, ndim
         As of an array in memory.
     """
@@ -218,8 +219,11 @@ def write_shards(directory, X, y, rows_per_shard):
     directory : path
         Made where there is none.
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets or class labels, one for each row of X.
     rows_per_shard : int
+        Rows of each file, 1 or more.
 
     Raises
     ------
@@ -301,6 +305,7 @@ def open_shards(directory):
     Parameters
     ----------
     directory : path
+        A folder of shards.
 
     Returns
     -------

@@ -42,6 +42,7 @@ class Report(NamedTuple):
     Attributes
     ----------
     n_shards : int
+        Shards that hold the rows.
     n_workers : int
         Workers that the scheduler has now.
     steps : int
@@ -97,6 +98,7 @@ class DataParallel(Sharded):
     Parameters
     ----------
     client : distributed.Client
+        A client with a worker at least.
     directory : path
         As `write_shards` leaves it.
     timeout : float
@@ -107,6 +109,7 @@ class DataParallel(Sharded):
     X : (n, d) RemoteArray
         To be handed on, together with `y`, wherever a function takes arrays.
     y : (n,) RemoteArray
+        Targets or class labels, one for each row of X.
 
     Raises
     ------

@@ -29,6 +29,7 @@ def source_of(function, *, docstring=False):
     Parameters
     ----------
     function : function, method or class written in Python
+        What to show.
     docstring : bool
         Whether to keep the docstrings.
 
