@@ -33,10 +33,13 @@ def stationary_covariance(X, y, learning_rate, batch_size=1, *, l2=0.0, exact=Tr
     Parameters
     ----------
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets, one for each row of X.
     learning_rate : float
         The constant α.
     batch_size : int
+        b, rows in a batch, drawn with replacement.
     l2 : float
         Weight of the ridge term of the objective.
     exact : bool
@@ -82,8 +85,18 @@ def noise_floor(X, y, learning_rate, batch_size=1, *, l2=0.0, exact=True):
 
     Parameters
     ----------
-    X, y, learning_rate, batch_size, l2, exact
-        As in `stationary_covariance`.
+    X : (n, d) array
+        Features, one sample a row.
+    y : (n,) array
+        Targets, one for each row of X.
+    learning_rate : float
+        The constant α.
+    batch_size : int
+        b, rows in a batch, drawn with replacement.
+    l2 : float
+        Weight of the ridge term of the objective.
+    exact : bool
+        Whether to solve for any α; otherwise for small α only.
 
     Returns
     -------
@@ -189,6 +202,7 @@ def stability_limit(X, batch_size=1, *, l2=0.0):
     Parameters
     ----------
     X : (n, d) array
+        Features, one sample a row.
     batch_size : int
         Rows in a batch, drawn with replacement.
     l2 : float
@@ -212,7 +226,7 @@ def stability_limit(X, batch_size=1, *, l2=0.0):
     """
     batch_size = validation.check_count("batch_size", batch_size)
     l2 = validation.check_non_negative("l2", l2)
-    X = X if hasattr(X, "shape") else np.asarray(X)
+    X = X if hasattr(type(X), "owner") else validation.as_array("X", X)
     y = getattr(getattr(X, "owner", None), "y", None)  # of rows on workers, which go by pairs
     if y is None:
         y = np.zeros(X.shape[:1])
@@ -227,6 +241,7 @@ def _find_covariance(X, y, learning_rate, batch_size, l2, exact):
     learning_rate = validation.check_positive("learning_rate", learning_rate)
     batch_size = validation.check_count("batch_size", batch_size)
     l2 = validation.check_non_negative("l2", l2)
+    exact = validation.check_flag("exact", exact)
     data = own(X, y)
     h, basis = _find_curvature(data, l2)
     minimiser = _mean_on_host(data, lambda X, y: (X @ basis).T @ y / len(y)) / h
