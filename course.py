@@ -10,6 +10,7 @@
     python3 course.py student [FOLDER]      pack what a class receives, without solutions
     python3 course.py grade FOLDER          run the checks over what a class has handed in
     python3 course.py notebooks [NAME ...]  execute chapters afresh and write them back
+    python3 course.py questions             write book/questions/ into the chapters
     python3 course.py lint                  ruff over the code, codespell over the prose
     python3 course.py bench [ARGUMENT ...]  side-by-side timings, on this machine
 
@@ -337,6 +338,14 @@ def execute_notebooks(*names):
     return f"Not written, because a cell failed: {', '.join(failed)}." if failed else 0
 
 
+def write_questions():
+    """Write the questions and guesses of book/questions/ into the chapters."""
+    from book._ext import questions
+
+    questions.rewrite_chapters()
+    return 0
+
+
 # The checks
 
 
@@ -383,10 +392,11 @@ VERBS = {
     "student": pack_for_class,
     "grade": grade,
     "notebooks": execute_notebooks,
+    "questions": write_questions,
     "lint": lint,
     "bench": bench,
 }
-TAKES_NO_ARGUMENTS = {"lint"}
+TAKES_NO_ARGUMENTS = {"questions", "lint"}
 
 if __name__ == "__main__":
     try:
