@@ -88,7 +88,9 @@ def token_problem(n_texts, *, rng=None, xp=np):
     Parameters
     ----------
     n_texts : int
+        How many texts are made.
     rng : numpy.random.Generator, seed or None
+        Draws the texts and their labels.
     xp : module
         Array library of `X` and `y`.
 

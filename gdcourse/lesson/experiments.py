@@ -463,12 +463,17 @@ def batch_errors(objective, theta, X, y, *, batches, n_epochs, rng=None):
     objective : Objective
         One that takes many batches at once, as those of the package do.
     theta : array
+        The parameters, shaped as the objective asks: (d,) for the linear models.
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets or class labels, one for each row of X.
     batches : Sampler
         With batches of one size: ``drop_last=True`` leaves a short one out.
     n_epochs : int
+        How many passes over the data are drawn.
     rng : numpy.random.Generator, seed or None
+        Draws the batches.
 
     Returns
     -------
@@ -541,7 +546,9 @@ def accuracy_on_splits(splits, theta_init, *, batches, **options):
     Parameters
     ----------
     splits : sequence of ((X, y), (X_test, y_test))
+        Rows to train on and rows to test on.
     theta_init : array
+        Where every run starts, shaped as the objective asks.
     batches : Sampler, or a function
         A function makes the sampler from the labels of a split, as `Stratified` needs them.
     **options : optional

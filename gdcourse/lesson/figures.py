@@ -113,8 +113,11 @@ def arrows(vectors, names, ax):
     Parameters
     ----------
     vectors : (m, 2) array
+        Their heads, one a row.
     names : sequence of m str
+        What stands beside the heads.
     ax : matplotlib.axes.Axes
+        Where to draw.
 
     Returns
     -------
@@ -140,10 +143,13 @@ def cloud(estimates, exact, radius, ax, *, variant="mini-batch"):
     Parameters
     ----------
     estimates : (m, 2) array
+        Gradients of batches, one a row.
     exact : pair of float
+        The gradient of all rows.
     radius : float
         What theory gives for the root of the mean square of the distance.
     ax : matplotlib.axes.Axes
+        Where to draw.
     variant : str
         "mini-batch" or "SGD": decides the colour of the estimates, and their label.
 
@@ -175,6 +181,7 @@ def order_strips(orders, colours, batch_size, ax):
     batch_size : int
         Gaps stand between the batches.
     ax : matplotlib.axes.Axes
+        Where to draw.
 
     Returns
     -------
@@ -203,6 +210,7 @@ def passes(epochs, ax):
     epochs : list of lists of batches
         A batch is a sequence of row numbers.
     ax : matplotlib.axes.Axes
+        Where to draw.
 
     Returns
     -------

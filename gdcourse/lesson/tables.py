@@ -124,6 +124,7 @@ def side_by_side(table, cases, rows, *, unit="ns a sample", key="who", value="me
     Parameters
     ----------
     table : Table
+        From `read_table`.
     cases : dict of dict
         For each heading the values that its rows hold, as in ``table.where(**case)``.
     rows : sequence of str

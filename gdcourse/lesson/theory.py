@@ -145,8 +145,11 @@ def order_floors(X, y, learning_rate, *, n_orders=5000, rng=1):
     Parameters
     ----------
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets or class labels, one for each row of X.
     learning_rate : float or (m,) array
+        The constant α, or several.
     n_orders : int
         Random orders from which the moments of u are estimated.
     rng : numpy.random.Generator, seed or None
@@ -331,6 +334,7 @@ def local_sgd_fixed_point(shards, n_local, learning_rate):
     n_local : int
         H, the local steps between two averages.
     learning_rate : float
+        The constant α.
 
     Returns
     -------
@@ -363,7 +367,9 @@ def momentum_floor(X, y, learning_rate, momentum, batch_size=1):
     Parameters
     ----------
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets or class labels, one for each row of X.
     learning_rate : float
         α, below the limit at which the covariance grows for ever.
     momentum : float
@@ -425,9 +431,13 @@ def momentum_losses(
     Parameters
     ----------
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets or class labels, one for each row of X.
     theta_init : (d,) array
+        Where the runs start.
     batch_size : int
+        b, rows in a batch, drawn with replacement.
     learning_rate, momentum : float or (k,) array
         Pair by pair.
     target : float
