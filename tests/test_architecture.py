@@ -34,7 +34,7 @@ STOREYS = {
 RUN = "run"
 CORE = STOREYS["gdcourse"]
 CORE_LINES = 2300
-EXPLORER = ("figure", "descents", "calculators")
+EXPLORER = ("figure", "descents", "calculators", "measured")
 
 
 def listed():
