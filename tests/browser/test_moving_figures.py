@@ -519,6 +519,55 @@ def test_a_hand_drags_the_start(page, name):
     assert state_of(page, name)["start"] == first
 
 
+@pytest.fixture(scope="module")
+def grid(browser, folder):
+    """Open a map of 3 × 4 cells and an order of rows, alone on a page."""
+    sizes, rates = [1, 4, 16], [0.05, 0.2, 0.8, 3.2]
+    excess = [[0.9, 0.5, np.inf, np.nan], [1.5, 0.4, 0.6, 5.0], [1.9, 1.2, 0.3, np.inf]]
+    cell = {"start": 2.0, "limits": [0.7, 1.5, 2], "n_samples": 64, "batch_size": 4}
+    valley = explorer.valley(sizes, rates, excess, **cell, learning_rate=0.2)
+    orders = {"in order": [0, 1, 2, 3] * 2, "drawn": [0, 0, 1, 3, 2, 2, 1, 1]}
+    errors = {"in order": [[4, 3, 2, 1]], "drawn": [[5, 5, 5, 5]]}
+    rows = explorer.row_orders(
+        orders, errors, learning_rates=[0.1], learning_rate=0.1, scheme="in order"
+    )
+    write_page(folder / "grid.html", valley.html + rows.html)
+    page = browser.new_page(reduced_motion="reduce", viewport={"width": 1280, "height": 900})
+    page.goto(f"{folder.as_uri()}/grid.html")
+    yield page
+    page.close()
+
+
+def test_a_hand_drags_the_cell_of_a_map(grid):
+    handle = grid.locator("#gd-valley .gd-handle")
+    x, y = centre(handle)
+    svg = grid.locator("#gd-valley .gd-stage > svg").bounding_box()
+    scale = svg["width"] / 440
+    grid.mouse.move(x, y)
+    grid.mouse.down()
+    grid.mouse.move(x + 0.9 * scale * 386 / 3, y - 0.8 * scale * 274 / 4, steps=2)
+    grid.mouse.up()
+    chosen = [state_of(grid, "valley")[key] for key in ("batch_size", "learning_rate")]
+    assert chosen == [16, 0.8]  # the nearest cell
+    assert numbers(grid, "valley")[0] == ["0.8", "0.3"]
+    assert grid.locator("#gd-valley .gd-met").count() == 2  # the lowest, and the largest b
+    grid.keyboard.press("ArrowLeft")
+    grid.keyboard.press("ArrowUp")
+    assert numbers(grid, "valley")[0] == ["3.2", "no better than the start"]
+    assert grid.get_by_label("Batch size").get_attribute("aria-valuetext") == "b = 4 rows"
+
+
+def test_an_order_plays_row_by_row(grid):
+    figure = grid.locator("#gd-row-orders")
+    figure.get_by_label("Rows read").fill("3")
+    dots = figure.locator("path[d*=h0]")
+    assert dots.get_attribute("d").count("h0") == 3
+    figure.get_by_label("Order of the rows").select_option("drawn")
+    assert "3 different rows of 4" in figure.get_by_role("img").get_attribute("aria-label")
+    goal = figure.get_by_role("listitem").filter(has_text="misses rows")
+    assert goal.get_attribute("class") == "gd-met"
+
+
 def test_the_paths_follow_the_start(page):
     figure = page.locator("#gd-three-estimators")
     handle = figure.get_by_role("button", name="Start of the paths")
