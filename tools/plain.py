@@ -34,7 +34,8 @@ class Book:
             text = "\n".join(text_of(cell) for cell in cells if cell["cell_type"] == "markdown")
             prefix = f"{chapters[path.stem]}." if path.stem in chapters else ""
             equations = [found["label"] for found in FORMULA.finditer(text) if found["label"]]
-            for labels in (EXERCISE.findall(text), equations):
+            figures = [figure["name"] for cell in cells if (figure := figure_of(cell))]
+            for labels in (EXERCISE.findall(text), equations, figures):
                 for count, label in enumerate(labels, start=1):
                     self.numbers[label], self.homes[label] = f"{prefix}{count}", path.stem
 
@@ -52,14 +53,20 @@ class Book:
         return ", ".join(found) if in_text else f"({'; '.join(found)})"
 
     def name(self, label, text, page):
-        """Return the words for an exercise, on the page given; from elsewhere with a link."""
-        words = text or f"Exercise {self.numbers[label]}"
+        """Return the words for an exercise or figure, on the page given; elsewhere with a link."""
+        kind = "Figure" if label.startswith("fig-") else "Exercise"
+        words = text or f"{kind} {self.numbers[label]}"
         return words if self.homes[label] == page else f"[{words}]({self.homes[label]}.ipynb)"
 
 
 def text_of(cell):
     """Return the source of a cell as one text."""
     return "".join(cell["source"])
+
+
+def figure_of(cell):
+    """Return the caption and the name of what a cell draws, or None."""
+    return cell["metadata"].get("mystnb", {}).get("figure")
 
 
 def number_chapters(toc):
@@ -86,6 +93,8 @@ def make_plain(notebook, page, book):
                 cells.append({**cell, "id": name, "metadata": metadata, "source": text})
             continue
         cells.append({**cell, "metadata": metadata})
+        if figure := figure_of(cell):
+            cells.append(writer.write_caption(cell["id"], figure))
     return {**notebook, "cells": cells}
 
 
@@ -134,6 +143,12 @@ class Writer:
             return body
         if name == "list-table":
             return write_table([self.write_text(line) for line in body])
+        if name in ("div", "grid"):
+            return self.write(body)
+        if name == "button-ref":
+            return []
+        if name == "grid-item-card":
+            return [f"**{title}.** {' '.join(self.write(body)).strip()}", ""]
         title = self.write_text(title) or name.capitalize()
         if name == "solution":
             title = f"Solution to exercise {self.book.numbers[title]}"
@@ -157,6 +172,12 @@ class Writer:
         if not found["label"]:
             return found[0]
         return f"$${found['formula']} \\tag{{{self.book.numbers[found['label']]}}}\n$$"
+
+    def write_caption(self, drawn_by, figure):
+        """Return the cell that follows a figure: its number and its caption."""
+        text = f"Figure {self.book.numbers[figure['name']]}: {self.write_text(figure['caption'])}"
+        name = f"{drawn_by}-caption"
+        return {"cell_type": "markdown", "id": name, "metadata": {}, "source": text}
 
     def write_role(self, found):
         """Return the words that the page shows for a role."""
