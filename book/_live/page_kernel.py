@@ -14,7 +14,6 @@ import os
 import sys
 import traceback
 import types
-import zipfile
 from time import monotonic
 
 MOST = 200_000  # characters that one cell may print
@@ -300,6 +299,7 @@ def stand_in_for_ipython(session):
     """Let cells import what they import of IPython."""
     package = types.ModuleType("IPython")
     package.__path__ = []
+    package.version_info = (9, 0)
     package.get_ipython = lambda: None
     package.display = types.ModuleType("IPython.display")
 
@@ -327,14 +327,10 @@ def send(**message):
 def start(page):
     """Begin the session of a page."""
     global session
-    archive = zipfile.ZipFile(os.path.dirname(__file__))
-    for name in archive.namelist():
-        if name.startswith("files/"):
-            target = "/" + name.removeprefix("files/")
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            with open(target, "wb") as file:
-                file.write(archive.read(name))
-    claims = json.loads(archive.read("page_claims.json")).get(page, [])
+    # The host grants all and says nothing of it; matplotlib asks.
+    os.access = lambda path, *args, **kwargs: os.path.exists(path)
+    with open("/page_claims.json") as file:
+        claims = json.load(file).get(page, [])
     main = sys.modules["__main__"]
     session = Session(send, vars(main), claims)
     stand_in_for_ipython(session)

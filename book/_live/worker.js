@@ -36,6 +36,28 @@ async function load() {
   await start(module, library);
 }
 
+/** The folders that Python is given, of the files in the library: an index, then their bytes. */
+function mounts(library) {
+  const length = new DataView(library).getUint32(0, true);
+  const index = JSON.parse(new TextDecoder().decode(new Uint8Array(library, 4, length)));
+  const folders = new Map();
+  let start = 4 + length;
+  for (const [mount, path, size] of index) {
+    if (!folders.has(mount)) folders.set(mount, new Map());
+    let folder = folders.get(mount);
+    const names = path.split("/");
+    const name = names.pop();
+    for (const above of names) {
+      if (!folder.has(above)) folder.set(above, new Directory(new Map()));
+      folder = folder.get(above).contents;
+    }
+    folder.set(name, new File(new Uint8Array(library, start, size), { readonly: true }));
+    start += size;
+  }
+  folders.get("/").set("tmp", new Directory(new Map()));
+  return [...folders].map(([mount, contents]) => new PreopenDirectory(mount, contents));
+}
+
 async function start(module, library) {
   const lines = (heard) => ConsoleStdout.lineBuffered(heard);
   const heard = (line) => {
@@ -48,10 +70,9 @@ async function start(module, library) {
     new OpenFile(new File([])),
     lines(heard),
     lines(complained),
-    new PreopenDirectory("/usr/local/lib", new Map([["python315.zip", new File(library, { readonly: true })]])),
-    new PreopenDirectory("/", new Map([["tmp", new Directory(new Map())]])),
+    ...mounts(library),
   ];
-  const wasi = new WASI(["python"], ENVIRONMENT, files);
+  const wasi = new WASI(["python"], ENVIRONMENT, files, { debug: false });
   const instance = await WebAssembly.instantiate(module, {
     wasi_snapshot_preview1: wasi.wasiImport,
     host: { call: () => -1 },
@@ -77,7 +98,8 @@ const ACTS = {
       open("library");
       await load();
     }
-    turn(`import page_kernel; page_kernel.start(${JSON.stringify(page)})`);
+    const failed = turn(`import sys; sys.path.insert(0, "/"); import page_kernel; page_kernel.start(${JSON.stringify(page)})`);
+    if (failed) throw new Error("its session does not begin");
   },
   part({ name, data }) { sinks[name].write(bytes(data)); },
   end({ name }) { sinks[name].close(); },
