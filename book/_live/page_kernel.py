@@ -7,6 +7,7 @@ messages: what a cell prints, shows and draws, and what it breaks.
 import ast
 import base64
 import builtins
+import concurrent.futures
 import io
 import json
 import linecache
@@ -266,6 +267,24 @@ def short(value):
     return text if len(text) <= PRETTY else text[:PRETTY] + " ..."
 
 
+# What a page lacks
+
+
+class Pool(concurrent.futures.Executor):
+    """In the place of a pool of threads: it works when it is asked."""
+
+    def __init__(self, *args, **kwargs):
+        pass
+
+    def submit(self, function, /, *args, **kwargs):
+        future = concurrent.futures.Future()
+        try:
+            future.set_result(function(*args, **kwargs))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
+
+
 # What Jupyter has and chapters use
 
 
@@ -327,6 +346,7 @@ def send(**message):
 def start(page):
     """Begin the session of a page."""
     global session
+    concurrent.futures.ThreadPoolExecutor = Pool
     # The host grants all and says nothing of it; matplotlib asks.
     os.access = lambda path, *args, **kwargs: os.path.exists(path)
     with open("/page_claims.json") as file:
