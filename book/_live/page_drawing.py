@@ -5,16 +5,20 @@ import io
 
 import matplotlib.pyplot as plt
 import page_kernel
-from matplotlib.backends.backend_agg import FigureCanvasAgg as FigureCanvas
+from matplotlib.backends.backend_agg import (
+    FigureCanvasAgg as FigureCanvas,
+)
 
 __all__ = ["FigureCanvas", "show"]
 
 
 def show(*args, **kwargs):
     """Send all open figures to the page, and close them."""
-    for number in plt.get_fignums():
-        send(plt.figure(number))
-    plt.close("all")
+    try:
+        for number in plt.get_fignums():
+            send(plt.figure(number))
+    finally:
+        plt.close("all")
 
 
 def send(figure):

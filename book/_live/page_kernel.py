@@ -54,7 +54,7 @@ class Session:
         if not room:
             return
         if len(text) > room:
-            text = text[:room] + "\n... and more: the page shows no more.\n"
+            text = text[:room] + "\n... and more, which is not shown.\n"
         if self.pending and self.pending[0] != name:
             self.flush()
         self.pending = self.pending or [name]
@@ -80,21 +80,24 @@ class Session:
         lines = source.splitlines(keepends=True)
         linecache.cache[name] = (len(source), None, lines, name)
         outcome = "done"
-        before = sys.stdout, sys.stderr, sys.displayhook
+        before = sys.stdout, sys.stderr
         sys.stdout, sys.stderr = (
             Stream(self, "stdout"),
             Stream(self, "stderr"),
         )
         try:
-            self.execute(name, source)
-            self.draw()
+            try:
+                self.execute(name, source)
+            finally:
+                self.draw()
         except BaseException as error:
-            outcome = "claim" if self.is_claim(error) else "failed"
-            self.draw()
+            outcome = "failed"
+            if isinstance(error, AssertionError):
+                outcome = "claim"
             self.flush()
             self.send(kind="error", **self.describe(name, error))
         finally:
-            sys.stdout, sys.stderr, sys.displayhook = before
+            sys.stdout, sys.stderr = before
         self.flush()
         self.send(kind="end", outcome=outcome)
 
@@ -136,13 +139,10 @@ class Session:
         }
         if isinstance(error, SyntaxError) and error.filename == name:
             told |= {"line": error.lineno, "cell": name}
+            told["text"] = error.msg
         if cells and isinstance(error, AssertionError):
             told["claim"] = self.explain(error, *cells[-1])
         return told
-
-    def is_claim(self, error):
-        """Tell whether an assert of a cell is what has failed."""
-        return isinstance(error, AssertionError)
 
     def explain(self, error, frame, line):
         """Which claim an assert holds, in words, and what is measured."""
@@ -191,15 +191,12 @@ def forms(value):
 
 def readable(error):
     """The traceback without the frames of this file."""
-    told = traceback.TracebackException.from_exception(error)
-    seen = set()
-    while told is not None and id(told) not in seen:
-        seen.add(id(told))
-        own = [f for f in told.stack if f.filename != __file__]
-        told.stack = traceback.StackSummary.from_list(own)
-        top, told = told if len(seen) == 1 else top, (
-            told.__cause__ or told.__context__
-        )
+    top = traceback.TracebackException.from_exception(error)
+    told = [top]
+    for part in told:  # it grows by what came before each
+        own = [f for f in part.stack if f.filename != __file__]
+        part.stack = traceback.StackSummary.from_list(own)
+        told += filter(None, (part.__cause__, part.__context__))
     return "".join(top.format())
 
 
@@ -247,7 +244,9 @@ def measure(test, frame):
     try:
         for node in parts(test):
             if not isinstance(node, ast.Constant):
-                found.append(f"{ast.unparse(node)} = {short(value(node))}")
+                found.append(
+                    f"{ast.unparse(node)} = {short(value(node))}"
+                )
     except Exception:  # it cannot be asked again: what was found will do
         pass
     return found
@@ -330,7 +329,10 @@ def stand_in_for_ipython(session):
         display=display, HTML=HTML, Markdown=Markdown
     )
     builtins.display = display
-    sys.modules |= {"IPython": package, "IPython.display": package.display}
+    sys.modules |= {
+        "IPython": package,
+        "IPython.display": package.display,
+    }
 
 
 # In the page

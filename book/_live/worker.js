@@ -104,7 +104,8 @@ const ACTS = {
   part({ name, data }) { sinks[name].write(bytes(data)); },
   end({ name }) { sinks[name].close(); },
   run({ name, source }) {
-    turn(`page_kernel.run(${JSON.stringify(name)}, ${JSON.stringify(source)})`);
+    const failed = turn(`page_kernel.run(${JSON.stringify(name)}, ${JSON.stringify(source)})`);
+    if (failed) throw new Error("its session has failed");
   },
 };
 
