@@ -75,18 +75,41 @@ async function start(module, library) {
   const wasi = new WASI(["python"], ENVIRONMENT, files, { debug: false });
   const instance = await WebAssembly.instantiate(module, {
     wasi_snapshot_preview1: wasi.wasiImport,
-    host: { call: () => -1 },
+    host: { call },
   });
   wasi.initialize(instance);
   python = instance.exports;
 }
 
-/** Let Python run code, in the session that lasts. */
-function turn(code) {
-  const data = new TextEncoder().encode(code);
+/** Give Python what a script writes, as Node would: the figures of the course are drawn by one. */
+function call(pointer, length, toPointer, toLength) {
+  try {
+    let written = "";
+    const process = { stdout: { write: (text) => { written += text; } } };
+    const script = new TextDecoder().decode(new Uint8Array(python.memory.buffer, pointer >>> 0, length));
+    new Function("process", script)(process);
+    const place = put(written);
+    const view = new DataView(python.memory.buffer);
+    view.setUint32(toPointer >>> 0, place.pointer, true);
+    view.setUint32(toLength >>> 0, place.length, true);
+    return 0;
+  } catch {
+    return -2;
+  }
+}
+
+/** Text in the memory of Python. */
+function put(text) {
+  const data = new TextEncoder().encode(text);
   const pointer = python.host_alloc(data.length) >>> 0;
   new Uint8Array(python.memory.buffer).set(data, pointer);
-  return python.turn(pointer, data.length);
+  return { pointer, length: data.length };
+}
+
+/** Let Python run code, in the session that lasts. */
+function turn(code) {
+  const { pointer, length } = put(code);
+  return python.turn(pointer, length);
 }
 
 const ACTS = {
