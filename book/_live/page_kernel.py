@@ -49,17 +49,19 @@ class Session:
 
     def print(self, name, text):
         """Send what is printed, in pieces that are worth a message."""
-        room = max(0, MOST - self.printed)
-        self.printed += len(text)
-        if not room:
+        start, self.printed = self.printed, self.printed + len(text)
+        if start > MOST:
             return
-        if len(text) > room:
-            text = text[:room] + "\n... and more, which is not shown.\n"
+        if self.printed > MOST:
+            text = (
+                text[: MOST - start]
+                + "\n... and more, which is not shown.\n"
+            )
         if self.pending and self.pending[0] != name:
             self.flush()
         self.pending = self.pending or [name]
         self.pending.append(text)
-        if monotonic() - self.sent_at > 0.1 or len(self.pending) > 500:
+        if text.endswith("\n") and monotonic() - self.sent_at > 0.1:
             self.flush()
 
     def flush(self):
@@ -76,7 +78,7 @@ class Session:
 
     def run(self, name, source):
         """Run a cell; tell what it raises, and how it ended."""
-        self.printed = 0
+        self.printed, self.sent_at = 0, monotonic()
         lines = source.splitlines(keepends=True)
         linecache.cache[name] = (len(source), None, lines, name)
         outcome = "done"

@@ -88,7 +88,7 @@ def open_page(browser, root):
 
 
 def printed(name):
-    """Return what the cells of a chapter have printed, as stored: text, or None where it may vary."""
+    """Give what each cell of a chapter has printed, as stored, or None where it may vary."""
     notebook = json.loads((course.BOOK / f"{name}.ipynb").read_text("utf-8"))
     for cell in notebook["cells"]:
         if cell["cell_type"] != "code":
