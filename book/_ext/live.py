@@ -36,19 +36,33 @@ MODULE = (
 LIBRARY = (
     "a7b8f7cbd4799ac8c81223cbc47f8cea503adac934a04826778b66e5a5e9b847"
 )
-# What no chapter needs of the library: most of its packages, and parts
-# of the standard library that a page has no use for.
+# What no chapter needs of the library: most of its packages, parts of
+# others, and parts of the standard library that a page has no use for.
 LEFT_OUT = {
     *("attr", "attrs", "bs4", "charset_normalizer", "defusedxml"),
-    *("et_xmlfile", "formulaic", "html5lib"),
-    *("interface_meta", "isympy", "jinja2", "lxml", "markupsafe"),
+    *("et_xmlfile", "formulaic", "html5lib", "interface_meta"),
+    *("isympy", "jinja2", "lxml", "markupsafe", "more_itertools"),
     *("mpmath", "networkx", "openpyxl", "pandas", "patsy", "pypdf"),
     *("regex", "reportlab", "reportlab_mods", "reportlab_settings"),
     *("seaborn", "soupsieve", "statsmodels", "sympy", "tabulate"),
     *("tlz", "tomli_w", "toolz", "tzdata", "webencodings", "wrapt"),
     *("xlrd", "xlsxwriter", "xmltodict", "yaml", "_pyrepl"),
-    *("antigravity", "curses", "pydoc_data", "profiling", "sqlite3"),
-    *("turtle", "wsgiref", "xmlrpc"),
+    *("antigravity", "curses", "mailbox", "imaplib", "pydoc_data"),
+    *("profiling", "sqlite3", "turtle", "wsgiref", "xmlrpc"),
+    *("fontTools/cffLib", "fontTools/colorLib", "fontTools/cu2qu"),
+    *("fontTools/designspaceLib", "fontTools/feaLib"),
+    *("fontTools/merge", "fontTools/mtiLib", "fontTools/otlLib"),
+    *("fontTools/pens", "fontTools/subset", "fontTools/ttLib"),
+    *("fontTools/ufoLib", "fontTools/unicodedata"),
+    *("fontTools/varLib", "fontTools/voltLib"),
+    *("narwhals/_arrow", "narwhals/_dask", "narwhals/_duckdb"),
+    *("narwhals/_ibis", "narwhals/_pandas_like", "narwhals/_polars"),
+    *("narwhals/_spark_like", "dateutil/zoneinfo"),
+    *("mpl_toolkits/axisartist", "scipy/cluster", "scipy/signal"),
+    "scipy/stats/_sobol_direction_numbers.npz",
+    *("sklearn/cluster", "sklearn/covariance", "sklearn/ensemble"),
+    *("sklearn/gaussian_process", "sklearn/manifold"),
+    *("sklearn/mixture", "sklearn/neural_network"),
 }
 # Nor of matplotlib's data.
 DATA = "matplotlib/mpl-data.zip"
@@ -235,10 +249,9 @@ def gather(library):
         zipfile.ZipFile(target, "w") as archive,
     ):
         for name in source.namelist():
-            top = name.split("/")[0].removesuffix(".pyc")
             if name == DATA:
                 mounts[DATA_AT] = read_data(source.read(name))
-            elif top not in LEFT_OUT and not name.endswith("/"):
+            elif not is_left_out(name) and not name.endswith("/"):
                 # Named so, the entry is the same on every machine.
                 archive.writestr(zipfile.ZipInfo(name), source.read(name))
     mounts["/usr/local/lib"]["python315.zip"] = target.getvalue()
@@ -250,6 +263,13 @@ def gather(library):
             data.append(content)
     head = json.dumps(index).encode()
     return b"".join([len(head).to_bytes(4, "little"), head, *data])
+
+
+def is_left_out(name):
+    """Tell whether a file of the library, or a folder above it, is."""
+    parts = name.removesuffix(".pyc").split("/")
+    above = ("/".join(parts[: n + 1]) for n in range(len(parts)))
+    return any(path in LEFT_OUT for path in above)
 
 
 def read_data(data):
