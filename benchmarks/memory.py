@@ -115,7 +115,9 @@ def peaks(task, folder):
     most, ended = [0, 0], threading.Event()
 
     def look():
-        while not ended.wait(EVERY):
+        over = False
+        while not over:
+            over = ended.wait(EVERY)  # and look once more: a short task ends between two looks
             for number in numbers:
                 for k, (now, then) in enumerate(zip(held(number), start[number], strict=True)):
                     most[k] = max(most[k], now - then)

@@ -69,9 +69,13 @@ def test_every_chapter_is_in_the_book():
 
 def reading_times(notebook):
     """The minutes that the box of a chapter states, and those that its words ask for."""
-    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    prose = "\n".join(
+        cell.source
+        for cell in notebook.cells
+        if cell.cell_type == "markdown" and "gd-guess" not in cell.source
+    )
     stated = re.search(r"^\*\*Reading time:\*\* (\d+) minutes", prose, re.M)
-    words = re.findall(r"\w+", prose.partition("\n## Exercises\n")[0])
+    words = re.findall(r"\w+", re.split(r"\n## (?:Exercises|Check yourself)\n", prose)[0])
     return stated and int(stated[1]), len(words) / WORDS_A_MINUTE
 
 
@@ -86,7 +90,7 @@ def test_reading_times_follow_one_rule(path):
     assert abs(stated - asked) <= 5
 
 
-def test_the_exercises_are_not_counted_as_reading():
+def test_exercises_and_questions_are_not_counted_as_reading():
     source = "**Reading time:** 5 minutes.\n" + 296 * "word "
     cells = [source, "## Exercises\n\n" + 999 * "word "]
     notebook = v4.new_notebook(cells=[v4.new_markdown_cell(cell) for cell in cells])

@@ -23,6 +23,8 @@ FEWEST_STEPS = 16  # in one call; fewer are over before a kernel is loaded
 AHEAD = 16  # rows between the one that is asked of memory and the one in use
 NEAR = 1024  # bytes of it; the processor itself asks for the rest of a long row
 CACHE_LINE = 64  # bytes
+TAKE_TURNS = 4  # runs whose steps alternate
+SHORT = 32  # features up to which they do
 # Sums may be reordered, as BLAS reorders them; NaN and infinity keep their meaning.
 FAST = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
 
@@ -204,7 +206,7 @@ def _machine_code(loop):
 
 @cache
 def _teach_compiler():
-    """Let compiled loops call `_residual`, `_loss` and `_fetch`."""
+    """Let compiled loops call `_residual`, `_loss`, `_fetch` and `_step_row`."""
     from llvmlite import ir
     from numba import types
     from numba.extending import intrinsic, overload, register_jitable
@@ -229,6 +231,7 @@ def _teach_compiler():
 
     register_jitable(**FAST)(_residual)
     register_jitable(**FAST)(_loss)
+    register_jitable(forceinline=True, **FAST)(_step_row)
     overload(_fetch)(lambda X, order, i: fetch)
 
 
@@ -252,21 +255,32 @@ def _residual(z, y, logistic):
 
 
 def _rows_loop(X, y, thetas, orders, order_of, bounds, rates, rate_of, l2, logistic):
-    zero, one = X.dtype.type(0), X.dtype.type(1)
-    n_features = X.shape[1]
-    for run in range(len(thetas)):
+    # A step waits for the last one of its run, so where it is short, runs take turns.
+    turns = len(thetas) // TAKE_TURNS * TAKE_TURNS if X.shape[1] <= SHORT else 0
+    for first in range(0, turns, TAKE_TURNS):
+        for k in range(orders.shape[1]):
+            for run in range(first, first + TAKE_TURNS):
+                order, alpha = orders[order_of[run]], rates[rate_of[run], k]
+                _step_row(X, y, thetas[run], order, k, alpha, l2, logistic)
+    for run in range(turns, len(thetas)):
         theta, order, alpha = thetas[run], orders[order_of[run]], rates[rate_of[run]]
         for k in range(len(order)):
-            _fetch(X, order, k)
-            row = order[k]
-            x = X[row]
-            z = zero
-            for j in range(n_features):
-                z += x[j] * theta[j]
-            step = alpha[k] * _residual(z, y[row], logistic)
-            keep = one - alpha[k] * l2
-            for j in range(n_features):
-                theta[j] = keep * theta[j] - step * x[j]
+            _step_row(X, y, theta, order, k, alpha[k], l2, logistic)
+
+
+def _step_row(X, y, theta, order, k, alpha, l2, logistic):
+    zero, one = X.dtype.type(0), X.dtype.type(1)
+    n_features = X.shape[1]
+    _fetch(X, order, k)
+    row = order[k]
+    x = X[row]
+    z = zero
+    for j in range(n_features):
+        z += x[j] * theta[j]
+    step = alpha * _residual(z, y[row], logistic)
+    keep = one - alpha * l2
+    for j in range(n_features):
+        theta[j] = keep * theta[j] - step * x[j]
 
 
 def _batches_loop(X, y, thetas, orders, order_of, bounds, rates, rate_of, l2, logistic):

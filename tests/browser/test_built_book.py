@@ -3,13 +3,14 @@
 import base64
 import hashlib
 import io
+import os
 import re
 import shutil
 import subprocess
 import sys
 import zipfile
 from collections import Counter
-from functools import cache
+from functools import cache, partial
 from html import unescape
 from urllib.parse import unquote, urlsplit
 
@@ -18,10 +19,12 @@ import pytest
 from browsing import browser, html, served
 from nbformat import v4
 from PIL import Image
+from pypdf import PdfReader
 from sphinx.search.en import SearchEnglish
 
 import course
-from tools import paper, solutions
+import gdcourse as gd
+from tools import paper, plain, solutions
 from tools.notebooks import normalise
 
 DOI = re.compile(r"10\.\d{4,9}/[!-~]+")
@@ -326,23 +329,60 @@ def test_a_book_without_solutions_shows_none(small_book, tmp_path):
 # A download, a zip, paper
 
 
-def test_the_download_button_gives_the_notebook(browser, html):
-    stored = (course.BOOK / "02_sgd.ipynb").read_text("utf-8")
+def test_the_download_button_gives_the_notebook_and_its_package(browser, html, tmp_path):
+    written = (html / "_sources" / "book" / "02_sgd.ipynb").read_text("utf-8")
     page = browser.new_page()
     with served(html, "http") as root:
         page.goto(f"{root}/book/02_sgd.html")
-        page.get_by_label("Download this page").click()
-        with page.expect_download() as download:
-            page.locator(".btn-download-source-button").click()
-        assert download.value.suggested_filename == "02_sgd.ipynb"
-        assert download.value.path().read_text("utf-8") == stored
+        for kind in ("source", "wheel"):
+            page.get_by_label("Download this page").click()
+            with page.expect_download() as download:
+                page.locator(f".btn-download-{kind}-button").click()
+            download.value.save_as(tmp_path / download.value.suggested_filename)
+    assert (tmp_path / "02_sgd.ipynb").read_text("utf-8") == written
+    (wheel,) = tmp_path.glob("gdcourse-*-none-any.whl")
+    assert wheel.name in nbformat.read(tmp_path / "02_sgd.ipynb", as_version=4).cells[0].source
     page.goto(f"{html.as_uri()}/book/02_sgd.html")
     page.get_by_label("Download this page").click()
     with page.expect_popup() as shown:  # from the disk a browser shows what it could save
         page.locator(".btn-download-source-button").click()
-    assert shown.value.inner_text("body").strip() == stored.strip()
+    assert shown.value.inner_text("body").strip() == written.strip()
     shown.value.close()
     page.close()
+
+
+def test_a_downloaded_notebook_installs_the_package_or_says_what_is_missing(html, tmp_path):
+    """With a pip that only says what it is asked for, in a Python that has no gdcourse."""
+    (wheel,) = (html / "_static").glob("*.whl")
+    notebook = nbformat.read(html / "_sources" / "book" / "02_sgd.ipynb", as_version=4)
+    (tmp_path / "pip.py").write_text("import sys; print(sys.argv[1:])")
+    command = [sys.executable, "-S", "-c", notebook.cells[0].source]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    call = partial(subprocess.run, command, env=environment, capture_output=True, text=True)
+    assert f"save {wheel.name} beside this notebook" in call(cwd=tmp_path).stderr
+    shutil.copy(wheel, tmp_path)
+    asked = "['install', '--quiet', '{}[notebooks]']"
+    assert asked.format(wheel.name) in call(cwd=tmp_path).stdout
+    there = asked.format(f"../../_static/{wheel.name}")
+    assert there in call(cwd=html / "_sources" / "book").stdout
+
+
+def test_the_wheel_in_the_book_is_the_package(html):
+    (wheel,) = (html / "_static").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        for path in (course.ROOT / "gdcourse").rglob("*.py"):
+            name = path.relative_to(course.ROOT).as_posix()
+            assert archive.read(name) == path.read_bytes()
+
+
+def test_a_downloaded_notebook_has_the_numbers_of_its_page(html):
+    numbers = {}
+    for text in map(text_of_page, pages(html)):
+        numbers |= dict(re.findall(r'id="(ex-[\w-]+)">\s*<p.*?>Exercise ([\d.]+) ?<', text))
+        equations = re.findall(r'"eqno">\(([\d.]+)\)<a [^>]*href="#equation-([\w-]+)"', text)
+        numbers |= {label: number for number, label in equations}
+    assert len(numbers) > 80
+    assert numbers == plain.Book(course.ROOT).numbers
 
 
 def test_the_zip_opens_from_the_disk(browser, html, tmp_path):
@@ -370,6 +410,15 @@ def test_on_paper_every_link_stays_inside(html):
     assert folded == []
 
 
+def test_on_paper_a_link_to_a_page_that_is_left_out_is_text(html):
+    names = [name for name in paper.list_pages() if name not in paper.LOOKED_UP]
+    text = paper.join_pages(html, names)
+    inside = set(re.findall(r'<a\b[^>]*\shref="#([^"]*)"', text))
+    assert sorted(inside - set(attributes(text, "id"))) == []
+    assert "Index of experiments" in text
+    assert 'id="experiments"' not in text
+
+
 def test_paper_has_pages_links_and_an_outline(browser, html, tmp_path):
     some = ["index", "01_full_batch", "bibliography"]
     paper.print_pages(browser, html, some, tmp_path / "book.pdf")
@@ -378,4 +427,9 @@ def test_paper_has_pages_links_and_an_outline(browser, html, tmp_path):
     assert len(re.findall(rb"/Type /Page\b", text)) > 10
     assert text.count(b"/Subtype /Link") > 50
     assert b"/Outlines" in text
+    contents, *pages = [page.extract_text() for page in PdfReader(tmp_path / "book.pdf").pages]
+    assert f"Version {gd.__version__}, printed on " in contents
+    found = re.search(r"Least squares in d \+ 1 rows\s+(\d+)", contents)
+    assert "Least squares in d + 1 rows" in pages[int(found[1]) - 2]
+    assert "import gdcourse as gd" in "".join(pages)  # what is folded on a screen
     assert not (html / "book" / "paper.html").exists()

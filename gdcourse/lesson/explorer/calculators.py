@@ -28,6 +28,7 @@ def axis_toggle(histories, *, lowest, overhead, seconds_per_row, target=0.01, na
     target : float
         Share of the first excess loss that the table counts to; the reader can move it.
     name : str
+        A name for the figure, its own on its page.
 
     Returns
     -------
@@ -64,7 +65,12 @@ def axis_toggle(histories, *, lowest, overhead, seconds_per_row, target=0.01, na
         f"Excess loss of {', '.join(excesses)} against steps, samples or seconds, on logarithmic "
         "axes, and a dashed line at the target."
     )
-    return show(name, "axes", label, {"runs": runs, "per_row": per_row, "controls": controls})
+    presets = {"samples": {"axis": "samples"}, "seconds": {"axis": "seconds"}}
+    dear = {"axis": "seconds", "overhead": 1e-3}
+    presets |= {"seconds, each step a call over a network": dear}
+    presets |= {"seconds, in a compiled loop": dear | {"overhead": 1e-8}}
+    data = {"runs": runs, "per_row": per_row, "controls": controls, "presets": presets}
+    return show(name, "axes", label, data)
 
 
 def _excess(variant, history, lowest):
@@ -111,8 +117,16 @@ def memory_calculator(
 
     Parameters
     ----------
-    n_parameters, activations_per_sample, batch_size, bytes_per_value, optimizer_states
-        As in `training_memory`.
+    n_parameters : int
+        Numbers that the model learns.
+    activations_per_sample : int
+        Values kept for the backward pass, per sample.
+    batch_size : int
+        b, rows whose activations are in memory at once.
+    bytes_per_value : int
+        4 for single precision.
+    optimizer_states : int
+        Values kept per parameter: 0 for gradient descent, 1 for momentum, 2 for Adam.
     device_memory : float
         Bytes.
     overhead : float
@@ -120,6 +134,7 @@ def memory_calculator(
     rows_per_second : float
         r, the throughput of a large batch.
     name : str
+        A name for the figure, its own on its page.
 
     Returns
     -------
@@ -148,11 +163,17 @@ def memory_calculator(
         ),
         "activations": slider(kept, "number", log_grid(1e2, 1e9, 5), activations),
         "batch_size": slider("Batch size", "rows", [2**k for k in range(17)], batch_size),
-        "bytes": choice("Bytes of a value", sizes, bytes_per_value),
-        "states": choice("Values of optimiser state a parameter", states, optimizer_states),
+        "bytes": choice("Bytes of a value", sizes, bytes_per_value, rare=True),
+        "states": choice(
+            "Values of optimiser state a parameter", states, optimizer_states, rare=True
+        ),
         "device": slider("Memory of the device", "bytes", log_grid(1e9, 1e12, 5), device_memory),
-        "overhead": slider("Shortest step, t₀", "seconds", log_grid(1e-5, 1, 5), overhead),
-        "speed": slider("Rows a second at most, r", "number", log_grid(10, 1e8, 5), speed),
+        "overhead": slider(
+            "Shortest step, t₀", "seconds", log_grid(1e-5, 1, 5), overhead, rare=True
+        ),
+        "speed": slider(
+            "Rows a second at most, r", "number", log_grid(10, 1e8, 5), speed, rare=True
+        ),
     }
     label = (
         "Above, a bar of the memory of a training step, by what holds it, beside the memory of "
@@ -181,15 +202,25 @@ def scaling_calculator(
     Parameters
     ----------
     n_workers : int
+        P, where its control stands at first.
     n_parameters, bytes_per_value : int
         Their product is the size of a gradient.
     batch_size : int
         Rows of all workers together, or with ``scaling="weak"`` of each of them.
-    seconds_per_sample, bandwidth, latency, local_steps, method
-        As in `data_parallel_step`.
+    seconds_per_sample : float
+        Time of one worker for the gradient of one row.
+    bandwidth : float
+        Bytes a second, of each worker's link.
+    latency : float
+        Seconds that a message takes however short it is.
+    local_steps : int
+        Steps that a worker makes by itself between two averages.
+    method : str
+        ``"ring"``, ``"tree"`` or ``"star"``, see `allreduce_seconds`.
     scaling : str
-        As in `balanced_workers`.
+        ``"strong"`` for a batch of a fixed size, ``"weak"`` for one of a fixed size a worker.
     name : str
+        A name for the figure, its own on its page.
 
     Returns
     -------
@@ -217,17 +248,27 @@ def scaling_calculator(
         "n_workers": slider("Workers, P", "count", powers[:21], n_workers),
         "scaling": choice("Every step", scalings, scaling),
         "batch_size": slider("Rows b of that batch", "count", powers, batch_size),
-        "sample": slider("Time of a row on one worker", "seconds", log_grid(1e-8, 1e3, 5), sample),
-        "n_parameters": slider(
-            "Parameters of the model", "number", log_grid(1e2, 1e12, 5), n_parameters
+        "sample": slider(
+            "Time of a row on one worker", "seconds", log_grid(1e-8, 1e3, 5), sample, rare=True
         ),
-        "bytes": choice("Bytes of a value", sizes, bytes_per_value),
-        "bandwidth": slider(
-            "Bandwidth of a worker's link", "bandwidth", log_grid(1e5, 1e12, 5), bandwidth
-        ),
-        "latency": slider("Latency of a message", "seconds", log_grid(1e-7, 1, 5), latency),
         "method": choice("Who talks to whom", methods, method),
-        "local_steps": slider("Local steps between two averages", "count", repeats, local_steps),
+        "n_parameters": slider(
+            "Parameters of the model", "number", log_grid(1e2, 1e12, 5), n_parameters, rare=True
+        ),
+        "bytes": choice("Bytes of a value", sizes, bytes_per_value, rare=True),
+        "bandwidth": slider(
+            "Bandwidth of a worker's link",
+            "bandwidth",
+            log_grid(1e5, 1e12, 5),
+            bandwidth,
+            rare=True,
+        ),
+        "latency": slider(
+            "Latency of a message", "seconds", log_grid(1e-7, 1, 5), latency, rare=True
+        ),
+        "local_steps": slider(
+            "Local steps between two averages", "count", repeats, local_steps, rare=True
+        ),
     }
     label = (
         "Seconds of a step against the number of workers, both logarithmic: computing, "

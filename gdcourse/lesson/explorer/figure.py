@@ -49,14 +49,19 @@ def log_grid(low, high, per_decade=10):
     return [float(f"{10 ** (k / per_decade):.2g}") for k in range(first, last + 1)]
 
 
-def slider(label, words, values, chosen):
-    """A control over values in order; `words` is what the scripts say them with."""
-    return {"label": label, "words": words, "values": sorted({*values, chosen}), "value": chosen}
+def slider(label, words, values, chosen, *, rare=False):
+    """A control over values in order; `words` is what the scripts say them with.
+
+    Rare controls are folded away.
+    """
+    control = {"label": label, "words": words, "values": sorted({*values, chosen}), "value": chosen}
+    return control | ({"rare": True} if rare else {})
 
 
-def choice(label, names, chosen):
+def choice(label, names, chosen, *, rare=False):
     """A control over values that have names."""
-    return {"label": label, "names": [*names.values()], "values": [*names], "value": chosen}
+    control = {"label": label, "names": [*names.values()], "values": [*names], "value": chosen}
+    return control | ({"rare": True} if rare else {})
 
 
 def show(name, kind, label, data):
