@@ -62,7 +62,7 @@ def test_a_verb_without_arguments_refuses_them():
 
 
 def test_a_book_knows_one_option():
-    with pytest.raises(SystemExit, match=r"only option of a book is --no-solutions, got --fast"):
+    with pytest.raises(SystemExit, match=r"options --no-solutions and --no-live, got --fast"):
         course.build("--fast")
 
 
@@ -303,7 +303,7 @@ def old_book(request, project, monkeypatch):
 def stand_in_for_sphinx(status):
     """Return a call that writes a page, and ends with `status` or by Ctrl-C."""
 
-    def call(command):
+    def call(command, env):
         html = Path(command[command.index("--path-output") + 1]) / "_build" / "html"
         html.mkdir(parents=True)
         (html / "index.html").write_text("new")

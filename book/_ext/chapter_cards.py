@@ -31,25 +31,24 @@ def furnish(app, doctree):
             (link,) = card.findall(pending_xref)
             chapter = BOOK / f"{link['reftarget']}.ipynb"
             cells = json.loads(chapter.read_text("utf-8"))["cells"]
-            picture = f"../_images/{first_picture(cells)}.png"
-            card.insert(
-                0, nodes.raw("", PICTURE.format(picture), format="html")
-            )
+            if name := first_picture(cells):
+                picture = PICTURE.format(f"../_images/{name}.png")
+                card.insert(0, nodes.raw("", picture, format="html"))
             if minutes := reading_time(cells):
                 time = TIME.format(minutes)
                 card[1].append(nodes.raw("", time, format="html"))
 
 
 def first_picture(cells):
-    """Return the name that MyST-NB gives to the first picture."""
+    """Return the name that MyST-NB gives to the first picture, if any."""
     pictures = (
         output["data"]["image/png"]
         for cell in cells
         for output in cell.get("outputs", [])
         if "image/png" in output.get("data", {})
     )
-    data = base64.b64decode(next(pictures))
-    return hashlib.sha256(data).hexdigest()
+    first = next(pictures, None)
+    return first and hashlib.sha256(base64.b64decode(first)).hexdigest()
 
 
 def reading_time(cells):
