@@ -29,6 +29,7 @@ def furnish(app, doctree):
     for card in doctree.findall(nodes.container):
         if "gd-chapter" in card["classes"]:
             (link,) = card.findall(pending_xref)
+            body = card[0]
             chapter = BOOK / f"{link['reftarget']}.ipynb"
             cells = json.loads(chapter.read_text("utf-8"))["cells"]
             if name := first_picture(cells):
@@ -36,7 +37,7 @@ def furnish(app, doctree):
                 card.insert(0, nodes.raw("", picture, format="html"))
             if minutes := reading_time(cells):
                 time = TIME.format(minutes)
-                card[1].append(nodes.raw("", time, format="html"))
+                body.append(nodes.raw("", time, format="html"))
 
 
 def first_picture(cells):
