@@ -114,6 +114,26 @@ def test_the_text_of_an_assert_is_its_claim(told):
     assert error["claim"]["words"] == ["one is not above two"]
 
 
+@pytest.mark.parametrize(
+    ("source", "missing"),
+    [
+        ("import math\ndef f(x):\n    y = x + 1\n    return math.sqrt(y) + np.pi", []),
+        ("def f(x):\n    return model.loss(x)", ["model"]),
+        ("valley = [best for best in ends]", ["ends"]),
+        (
+            "class Smooth:\n    b = 8\n    def epochs(self):\n        return gd.Epoch(self.b)",
+            ["gd"],
+        ),
+        ("def f(x:", []),  # it is told when it runs
+    ],
+)
+def test_an_answer_says_which_names_of_the_page_it_needs(source, missing):
+    said = []
+    session = page_kernel.Session(lambda **message: said.append(message), {"np": np})
+    session.lacks(source)
+    assert said == [{"kind": "end", "outcome": missing}]
+
+
 class Rich:
     """A value with two forms."""
 

@@ -20,6 +20,8 @@ from gdcourse.lesson.checks import EXERCISES
 PAGES = os.environ.get("GDCOURSE_LIVE_PAGES", "bugs").split()
 AT_REST = "!document.querySelector('[data-live=waiting], [data-live=running]')"
 NUMBER = re.compile(r"[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
+# Past the edge of stability the last bit of a sum decides: two machines differ there as well.
+CHAOS = {"tradeoffs-49", "tradeoffs-55"}
 FORBID = "Object.defineProperty(window, 'localStorage', {get() { throw new Error('forbidden') }})"
 AXE = course.ROOT / "node_modules" / "axe-core" / "axe.min.js"
 FAULTS = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
@@ -138,6 +140,8 @@ def stored(name):
             drawn = [
                 out["data"]["image/png"] for out in outputs if "image/png" in out.get("data", {})
             ]
+            if cell["id"] in CHAOS:
+                text = ""
             yield "".join(cell["source"]), tags, text, drawn
 
 
