@@ -299,22 +299,24 @@ def serve(*options):
 
 # The chapters
 
-QUIET = ("--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",)  # asks no host
+NO_UPDATES = "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"  # asks no host
 
 
 def open_lab(*arguments):
     """Open JupyterLab on copies of the chapters to work in; with --solutions, on the chapters."""
     own = ("--solutions", "--no-solutions")
     given = [argument for argument in arguments if argument not in own]
-    if "--solutions" in arguments:
-        return run("jupyterlab", BOOK, *QUIET, *given)
+    shown = BOOK if "--solutions" in arguments else WORK
     if BOOK.is_dir():  # a student's copy of the course has only work/
-        from tools.working_copy import update
+        from tools.working_copy import trust, update
 
-        update(ROOT, WORK)
-    # The copies are plain Markdown: what reads MyST would only lose their folds.
-    os.environ["JUPYTER_CONFIG_PATH"] = str(ROOT / "tools" / "jupyter")
-    return run("jupyterlab", WORK, *QUIET, *given)
+        if shown is WORK:
+            update(ROOT, WORK)
+        else:
+            for chapter in BOOK.glob("*.ipynb"):
+                trust(chapter)
+    os.environ["JUPYTER_CONFIG_PATH"] = str(ROOT / "tools" / "jupyter" / shown.name)
+    return run("jupyterlab", shown, NO_UPDATES, *given)
 
 
 def pack_for_class(folder=BUILD / "class"):
