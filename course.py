@@ -129,6 +129,7 @@ def write_lowest():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
     named = project["dependencies"] + [name for extra in extras.values() for name in extra]
+    named = [name for name in named if not name.startswith(project["name"])]  # an extra in another
     lines = [re.sub(r">=([\w.]+)[^;]*", r"==\1 ", requirement) for requirement in named]
     (VENV / "lowest.txt").write_text("\n".join(sorted(set(lines))), "utf-8")
     return VENV / "lowest.txt"

@@ -612,7 +612,8 @@ def test_metadata_of_one_machine_is_left_out():
     notebook = v4.new_notebook(cells=[cell])
     notebook.metadata = {"language_info": {"name": "python", "version": "3.13.0"}, "signature": "x"}
     notebooks.normalise(notebook, "01_full_batch")
-    assert set(cell.metadata) == {"mystnb", "tags"}
+    assert set(cell.metadata) == {"jupyter", "mystnb", "tags"}
+    assert cell.metadata["jupyter"] == {"source_hidden": True}  # as the page folds it
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
     assert "version" not in notebook.metadata["language_info"]
 

@@ -17,8 +17,8 @@ HANDED_OUT = ("course.py", "pyproject.toml", "LICENSE", "LICENSE-CC-BY-4.0", "to
 README = """\
 # Gradient descent and its variants
 
-The notebooks are in `work`. With Python 3.11, 3.12 or 3.13, one command installs what they need
-and opens them (on Windows, write `py` for `python3`):
+The notebooks are in `work`. With Python 3.11 or later, one command installs what they need and
+opens them (on Windows, write `py` for `python3`):
 
 ```sh
 python3 course.py lab
@@ -39,7 +39,8 @@ CONFIG = """\
 c = get_config()
 c.CourseDirectory.course_id = "gradient-descent"
 c.ClearSolutions.code_stub = {"python": "# Your answer goes above this line."}
-c.ExecutePreprocessor.timeout = 600
+c.ExecutePreprocessor.timeout = 120
+c.ExecutePreprocessor.interrupt_on_timeout = True  # an endless loop costs its cell
 """
 SYSTEMS = (("linux", "Linux", "posix"), ("darwin", "Darwin", "posix"), ("win32", "Windows", "nt"))
 

@@ -140,6 +140,8 @@ class Writer:
         text = "\n".join(self.write(body)).strip("\n")
         if name in ("solution", "dropdown") or "dropdown" in options.get("class", ""):
             return fold(title, text).split("\n")
+        if "<details>" in text:  # not every viewer opens a fold inside a quotation
+            return [f"**{title}**", "", *text.split("\n"), ""]
         # The mark of a quotation must not get into a formula.
         text = FORMULA.sub(lambda found: " ".join(found[0].split("\n")), text)
         lines = [f"**{title}**", "", *text.split("\n")]
