@@ -52,6 +52,7 @@ def iterations_per_epoch(n_samples, batch_size, drop_last=False):
     """
     n_samples = validation.check_count("n_samples", n_samples)
     batch_size = validation.check_count("batch_size", batch_size, maximum=n_samples)
+    drop_last = validation.check_flag("drop_last", drop_last)
     return n_samples // batch_size if drop_last else -(-n_samples // batch_size)
 
 
@@ -112,12 +113,12 @@ def accumulate_gradient(objective, theta, micro_batches):
     >>> accumulate_gradient(LeastSquares(), [0.0], parts)
     array([-3.])
     """
-    micro_batches = iter(micro_batches)
-    first = next(micro_batches, None)
+    pairs = validation.check_pairs("micro_batches", micro_batches)
+    first = next(pairs, None)
     if first is None:
         raise ValueError("micro_batches must hold at least one (X, y) pair")
     objective, theta, data = open_problem(objective, theta, *first)
-    opened = (open_problem(objective, theta, *pair)[2] for pair in micro_batches)
+    opened = (open_problem(objective, theta, *pair)[2] for pair in pairs)
     owners = itertools.chain([data], opened)
     pieces = (piece for data in owners for piece in data.pieces())
     return weighted_mean(objective.gradient, theta, pieces)

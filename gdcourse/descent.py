@@ -1,9 +1,6 @@
 """Gradient descent: the one update rule, with or without momentum."""
 
-from functools import partial
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from gdcourse.base import validation
 from gdcourse.base.backend import array_namespace
@@ -124,7 +121,7 @@ def updates(
     rule, data, state = open_descent(
         X, y, theta_init, objective, batches, learning_rate, momentum, nesterov
     )
-    epochs = draw_epochs(batches, len(data), np.random.default_rng(rng))
+    epochs = draw_epochs(batches, len(data), validation.check_rng(rng))
     return _update(rule, data, epochs, state)
 
 
@@ -132,8 +129,12 @@ def _update(rule, data, epochs, state):
     yield state.step, state.samples_seen, state.theta
     for epoch in epochs:
         for owner, part in data.parts(epoch):
-            for state in steps(rule, owner, part, state):  # noqa: B020
-                yield state.step, state.samples_seen, state.theta
+            try:
+                for state in steps(rule, owner, part, state):  # noqa: B020
+                    yield state.step, state.samples_seen, state.theta
+            except Exception as error:
+                validation.tell_step(error, state.step)
+                raise
 
 
 def open_descent(X, y, theta_init, objective, batches, learning_rate, momentum, nesterov):
@@ -147,9 +148,27 @@ def open_descent(X, y, theta_init, objective, batches, learning_rate, momentum, 
     if momentum >= 1:
         raise ValueError(f"momentum must be less than 1, or nothing slows down, got {momentum}")
     theta = array_namespace(theta).asarray(theta, copy=True)  # what is yielded is safe to keep
-    return Rule(objective, schedule, momentum, bool(nesterov)), data, State(0, 0, theta)
+    nesterov = validation.check_flag("nesterov", nesterov)
+    return Rule(objective, schedule, momentum, nesterov), data, State(0, 0, theta)
 
 
 def draw_epochs(batches, n_samples, generator):
-    """The epochs of a sampling scheme, each checked against the number of rows."""
-    return map(partial(as_epoch, n_samples), batches.epochs(n_samples, generator))
+    """The epochs of a sampling scheme, each looked at when it is drawn."""
+    epochs = batches.epochs(n_samples, generator)
+    if not hasattr(epochs, "__iter__"):
+        raise TypeError(f"the method epochs of batches must yield epochs, got {epochs!r}")
+    return _look(batches, n_samples, iter(epochs))
+
+
+def _look(batches, n_samples, epochs):
+    step = 0
+    while True:
+        try:
+            epoch = as_epoch(n_samples, next(epochs))
+        except StopIteration:
+            return
+        except Exception as error:
+            validation.tell_batches(error, batches, step)
+            raise
+        step += len(epoch)
+        yield epoch

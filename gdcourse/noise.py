@@ -70,7 +70,8 @@ def batch_gradient_variance(variance, batch_size, n_samples=None):
     batch_size = validation.check_count("batch_size", batch_size)
     if n_samples is None:
         return variance / batch_size
-    n_samples = validation.check_count("n_samples", n_samples, minimum=batch_size)
+    n_samples = validation.check_count("n_samples", n_samples)
+    validation.check_count("batch_size", batch_size, maximum=n_samples)
     return variance / batch_size * (n_samples - batch_size) / max(1, n_samples - 1)
 
 
@@ -158,7 +159,7 @@ def estimate_noise_scale(objective, theta, X, y, *, batch_sizes, n_batches, rng=
     if small >= large:
         raise ValueError(f"batch_sizes must be a smaller and a larger one, got {batch_sizes!r}")
     n_batches = validation.check_count("n_batches", n_batches)
-    rng = np.random.default_rng(rng)
+    rng = validation.check_rng(rng)
     mean_small, mean_large = (
         _mean_squared_norm(objective, theta, data, size, n_batches, rng) for size in (small, large)
     )
@@ -189,10 +190,10 @@ def _find_moments(objective, theta, X, y):
         sums = to_host(data.mean(Moments(bare), theta))
         norms, gradient = float(sums[0]), sums[1:]
         variance = norms - float(gradient @ gradient)
+        if not np.isfinite(variance):
+            own(X, y)  # reads the values, and names what is not finite
         if not variance > 1e-8 * norms:  # half of the digits are lost in the difference
             variance = _find_spread(bare, theta, data, gradient)
-    if not np.isfinite(variance):
-        own(X, y)  # reads the values, and names what is not finite
     return variance, gradient + objective.l2 * to_host(theta).reshape(-1)
 
 

@@ -113,7 +113,7 @@ def descend(
     n_epochs = validation.check_count("n_epochs", n_epochs, minimum=0)
     tol = 0.0 if tol is None else validation.check_non_negative("tol", tol)
     record_every = check_record_every(record_every)
-    generator = np.random.default_rng(rng)
+    generator = validation.check_rng(rng)
     file = None
     if checkpoint is not None:
         options = {"batches": batches, "tol": tol, "record_every": record_every}
@@ -133,8 +133,12 @@ def descend(
                     start = perf_counter()
                     for owner, epoch in data.parts(part.epoch):
                         run = compiled.choose(rule, owner, state.theta, epoch)
-                        for state in run(rule, owner, epoch, state):  # noqa: B007, B020
-                            pass
+                        try:
+                            for state in run(rule, owner, epoch, state):  # noqa: B007, B020
+                                pass
+                        except Exception as error:
+                            validation.tell_step(error, state.step)
+                            raise
                     synchronize(state.theta)
                     log.seconds += part.seconds + perf_counter() - start
                     at_record = is_record(state.step, record_every)

@@ -38,7 +38,23 @@ NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER}
 NO_CODE |= {tokenize.INDENT, tokenize.DEDENT}
 CORE = STOREYS["gdcourse"]
 CORE_LINES = 1100  # of code: what a name is for may take the lines that it needs
-EXPLORER = ("figure", "descents", "calculators")
+INSIDE = {
+    "explorer": ("figure", "descents", "calculators", "measured"),
+    "checks": (
+        "exercise",
+        "full_batch",
+        "sgd",
+        "minibatch",
+        "tradeoffs",
+        "epochs",
+        "sampling",
+        "gpus",
+        "beyond_one_machine",
+        "choosing",
+        "momentum",
+        "capstone",
+    ),
+}
 
 
 def listed():
@@ -48,14 +64,15 @@ def listed():
         for name in names:
             if name == "sharded":
                 yield RUN
-            if name == "explorer":
-                yield from (f"lesson.explorer.{file}" for file in EXPLORER)
+            if name in INSIDE:
+                yield from (f"lesson.{name}.{file}" for file in INSIDE[name])
             elif name != RUN:
                 yield prefix + name
 
 
 PLACE = {name: place for place, name in enumerate(listed())}
-FOLDERS = {"base", "engine", "lesson", "lesson.explorer"}  # the files that say what a folder holds
+# The files that say what a folder holds:
+FOLDERS = {"base", "engine", "lesson"} | {f"lesson.{name}" for name in INSIDE}
 
 every_file = pytest.mark.parametrize("name", TREES)
 

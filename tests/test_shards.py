@@ -181,8 +181,8 @@ def test_what_was_written_before_a_bad_value_is_removed(tmp_path):
 
 
 def test_a_full_disk_is_told_by_the_file_and_left_empty(tmp_path, monkeypatch):
-    def fails(path, array):
-        path.write_bytes(b"half")
+    def fails(file, array):
+        file.write(b"half")
         raise OSError("1000 requested and 496 written")
 
     monkeypatch.setattr(np, "save", fails)
@@ -190,6 +190,23 @@ def test_a_full_disk_is_told_by_the_file_and_left_empty(tmp_path, monkeypatch):
         gd.write_shards(tmp_path, np.ones((9, 2)), np.ones(9), 2)
     assert "X-00000-of-00005.npy was written" in told.value.__notes__[0]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_two_that_write_at_the_same_time_one_is_told(tmp_path, monkeypatch):
+    """They may both have found the directory empty; nothing of theirs is mixed or removed."""
+    save = np.save
+
+    def slow(file, array):
+        monkeypatch.setattr(np, "save", save)
+        with pytest.raises(FileExistsError, match="holds shards already: choose another"):
+            gd.write_shards(tmp_path, np.zeros((4, 2)), np.zeros(4), 2)
+        save(file, array)
+
+    monkeypatch.setattr(shards, "_files", lambda directory, name: [])
+    monkeypatch.setattr(np, "save", slow)
+    gd.write_shards(tmp_path, np.ones((4, 2)), np.ones(4), 2)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(gd.open_shards(tmp_path)[0], np.ones((4, 2)))
 
 
 @pytest.mark.parametrize("name", ["X-00000-of-00003.npy", "X-00002-of-00003.npy"])

@@ -170,7 +170,8 @@ def bind_pages(browser, html, names, target):
 def list_page(name, taken):
     """Return the line of the manifest for a page."""
     properties = ' properties="mathml"' if "<math" in taken["text"] else ""
-    return f'<item id="page-{name}" href="{name}.xhtml" media-type="application/xhtml+xml"{properties} />'
+    kind = f'media-type="application/xhtml+xml"{properties}'
+    return f'<item id="page-{name}" href="{name}.xhtml" {kind} />'
 
 
 def list_picture(name):

@@ -4,6 +4,8 @@ import os
 from contextlib import nullcontext
 from functools import partial
 
+from gdcourse.base import validation
+
 __all__ = ["progress"]
 
 
@@ -54,7 +56,7 @@ def show_progress(show):
         Takes ``initial=`` and ``total=``, and gives a context manager; inside it is None where
         nothing is shown.
     """
-    if not show:
+    if not validation.check_flag("progress", show):
         return lambda **_: nullcontext()
     return partial(_load_tqdm("progress=True"), unit="sample", unit_scale=True)
 

@@ -70,10 +70,7 @@ def allreduce_seconds(n_bytes, n_workers, bandwidth, latency, *, method="ring"):
         "tree": (2 * math.log2(p), 2 * (p - 1) / p),
         "star": (2 * (p > 1), 2 * (p - 1)),
     }
-    if method not in costs:
-        known = ", ".join(costs)
-        raise ValueError(f"method must be one of {known}, got {method!r}")
-    messages, arrays = costs[method]
+    messages, arrays = costs[validation.check_choice("method", method, costs)]
     return messages * latency + arrays * n_bytes / bandwidth
 
 
@@ -166,8 +163,7 @@ def balanced_workers(
     200.0
     """
     compute_seconds = validation.check_positive("compute_seconds", compute_seconds)
-    if scaling not in ("strong", "weak"):
-        raise ValueError(f"scaling must be 'strong' or 'weak', got {scaling!r}")
+    scaling = validation.check_choice("scaling", scaling, ("strong", "weak"))
 
     def computes_longer(n_workers):
         share = compute_seconds / n_workers if scaling == "strong" else compute_seconds

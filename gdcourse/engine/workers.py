@@ -11,7 +11,6 @@ from concurrent.futures import CancelledError
 from copy import copy
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
 from time import monotonic, perf_counter
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -133,10 +132,7 @@ class DataParallel(Sharded):
             raise TypeError(f"client must be a distributed.Client, got {client!r}")
         if client.asynchronous:
             raise TypeError("client must not be asynchronous: a descent waits for each gradient")
-        try:
-            directory = Path(directory).resolve()
-        except TypeError:
-            raise TypeError(f"directory must be a path, got {directory!r}") from None
+        directory = validation.check_path("directory", directory).resolve()
         self.timeout = validation.check_positive("timeout", timeout)
         self._client = client
         X, y = self._files = open_shards(directory)

@@ -3,13 +3,14 @@
 import base64
 import hashlib
 import io
+import os
 import re
 import shutil
 import subprocess
 import sys
 import zipfile
 from collections import Counter
-from functools import cache
+from functools import cache, partial
 from html import unescape
 from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
@@ -24,7 +25,7 @@ from sphinx.search.en import SearchEnglish
 
 import course
 import gdcourse as gd
-from tools import epub, paper, solutions
+from tools import epub, paper, plain, solutions
 from tools.notebooks import normalise
 
 DOI = re.compile(r"10\.\d{4,9}/[!-~]+")
@@ -92,6 +93,19 @@ def test_every_link_out_of_the_book_is_well_formed(html):
     assert sum("doi.org" in link for link in outside) > 10
     assert sorted(filter(malformed, outside)) == []
     print("\n".join(sorted(link for link in outside if not link.startswith("data:"))))
+
+
+def test_every_figure_has_a_number_and_stands_above_its_code(html):
+    numbers = 0
+    for path in pages(html):
+        text = text_of_page(path)
+        drawn = len(re.findall(r'<div class="gd-explorer"|<figure [^>]*>\s*<img', text))
+        captions = re.findall(r'<span class="caption-number">Figure [\d.]+ </span>', text)
+        assert len(captions) == drawn, path.name
+        code_first = r"</details>\s*<div class=\"cell_output[^>]*>\s*<figure"
+        assert not re.search(code_first, text), path.name
+        numbers += drawn
+    assert numbers > 60
 
 
 def test_a_wrong_link_is_seen(tmp_path):
@@ -331,23 +345,60 @@ def test_a_book_without_solutions_shows_none(small_book, tmp_path):
 NOT_IN_EPUB = {"script", "button", "input", "select", "mjx-container", "svg"}
 
 
-def test_the_download_button_gives_the_notebook(browser, html):
-    stored = (course.BOOK / "02_sgd.ipynb").read_text("utf-8")
+def test_the_download_button_gives_the_notebook_and_its_package(browser, html, tmp_path):
+    written = (html / "_sources" / "book" / "02_sgd.ipynb").read_text("utf-8")
     page = browser.new_page()
     with served(html, "http") as root:
         page.goto(f"{root}/book/02_sgd.html")
-        page.get_by_label("Download this page").click()
-        with page.expect_download() as download:
-            page.locator(".btn-download-source-button").click()
-        assert download.value.suggested_filename == "02_sgd.ipynb"
-        assert download.value.path().read_text("utf-8") == stored
+        for kind in ("source", "wheel"):
+            page.get_by_label("Download this page").click()
+            with page.expect_download() as download:
+                page.locator(f".btn-download-{kind}-button").click()
+            download.value.save_as(tmp_path / download.value.suggested_filename)
+    assert (tmp_path / "02_sgd.ipynb").read_text("utf-8") == written
+    (wheel,) = tmp_path.glob("gdcourse-*-none-any.whl")
+    assert wheel.name in nbformat.read(tmp_path / "02_sgd.ipynb", as_version=4).cells[0].source
     page.goto(f"{html.as_uri()}/book/02_sgd.html")
     page.get_by_label("Download this page").click()
     with page.expect_popup() as shown:  # from the disk a browser shows what it could save
         page.locator(".btn-download-source-button").click()
-    assert shown.value.inner_text("body").strip() == stored.strip()
+    assert shown.value.inner_text("body").strip() == written.strip()
     shown.value.close()
     page.close()
+
+
+def test_a_downloaded_notebook_installs_the_package_or_says_what_is_missing(html, tmp_path):
+    """With a pip that only says what it is asked for, in a Python that has no gdcourse."""
+    (wheel,) = (html / "_static").glob("*.whl")
+    notebook = nbformat.read(html / "_sources" / "book" / "02_sgd.ipynb", as_version=4)
+    (tmp_path / "pip.py").write_text("import sys; print(sys.argv[1:])")
+    command = [sys.executable, "-S", "-c", notebook.cells[0].source]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    call = partial(subprocess.run, command, env=environment, capture_output=True, text=True)
+    assert f"save {wheel.name} beside this notebook" in call(cwd=tmp_path).stderr
+    shutil.copy(wheel, tmp_path)
+    asked = "['install', '--quiet', '{}[notebooks]']"
+    assert asked.format(wheel.name) in call(cwd=tmp_path).stdout
+    there = asked.format(f"../../_static/{wheel.name}")
+    assert there in call(cwd=html / "_sources" / "book").stdout
+
+
+def test_the_wheel_in_the_book_is_the_package(html):
+    (wheel,) = (html / "_static").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        for path in (course.ROOT / "gdcourse").rglob("*.py"):
+            name = path.relative_to(course.ROOT).as_posix()
+            assert archive.read(name) == path.read_bytes()
+
+
+def test_a_downloaded_notebook_has_the_numbers_of_its_page(html):
+    numbers = {}
+    for text in map(text_of_page, pages(html)):
+        numbers |= dict(re.findall(r'id="(ex-[\w-]+)">\s*<p.*?>Exercise ([\d.]+) ?<', text))
+        equations = re.findall(r'"eqno">\(([\d.]+)\)<a [^>]*href="#equation-([\w-]+)"', text)
+        numbers |= {label: number for number, label in equations}
+    assert len(numbers) > 80
+    assert numbers == plain.Book(course.ROOT).numbers
 
 
 def test_the_zip_opens_from_the_disk(browser, html, tmp_path):

@@ -7,7 +7,7 @@ from gdcourse.base import validation
 from gdcourse.engine.cluster import balanced_workers, data_parallel_step
 from gdcourse.lesson.explorer.figure import choice, log_grid, show, slider
 
-__all__ = ["axis_toggle", "memory_calculator", "scaling_calculator"]
+__all__ = ["axis_toggle", "batch_calculator", "memory_calculator", "scaling_calculator"]
 
 VARIANTS = ("full batch", "mini-batch", "SGD")  # have a colour
 
@@ -65,7 +65,12 @@ def axis_toggle(histories, *, lowest, overhead, seconds_per_row, target=0.01, na
         f"Excess loss of {', '.join(excesses)} against steps, samples or seconds, on logarithmic "
         "axes, and a dashed line at the target."
     )
-    return show(name, "axes", label, {"runs": runs, "per_row": per_row, "controls": controls})
+    presets = {"samples": {"axis": "samples"}, "seconds": {"axis": "seconds"}}
+    dear = {"axis": "seconds", "overhead": 1e-3}
+    presets |= {"seconds, each step a call over a network": dear}
+    presets |= {"seconds, in a compiled loop": dear | {"overhead": 1e-8}}
+    data = {"runs": runs, "per_row": per_row, "controls": controls, "presets": presets}
+    return show(name, "axes", label, data)
 
 
 def _excess(variant, history, lowest):
@@ -158,11 +163,17 @@ def memory_calculator(
         ),
         "activations": slider(kept, "number", log_grid(1e2, 1e9, 5), activations),
         "batch_size": slider("Batch size", "rows", [2**k for k in range(17)], batch_size),
-        "bytes": choice("Bytes of a value", sizes, bytes_per_value),
-        "states": choice("Values of optimiser state a parameter", states, optimizer_states),
+        "bytes": choice("Bytes of a value", sizes, bytes_per_value, rare=True),
+        "states": choice(
+            "Values of optimiser state a parameter", states, optimizer_states, rare=True
+        ),
         "device": slider("Memory of the device", "bytes", log_grid(1e9, 1e12, 5), device_memory),
-        "overhead": slider("Shortest step, t₀", "seconds", log_grid(1e-5, 1, 5), overhead),
-        "speed": slider("Rows a second at most, r", "number", log_grid(10, 1e8, 5), speed),
+        "overhead": slider(
+            "Shortest step, t₀", "seconds", log_grid(1e-5, 1, 5), overhead, rare=True
+        ),
+        "speed": slider(
+            "Rows a second at most, r", "number", log_grid(10, 1e8, 5), speed, rare=True
+        ),
     }
     label = (
         "Above, a bar of the memory of a training step, by what holds it, beside the memory of "
@@ -170,6 +181,51 @@ def memory_calculator(
         "larger of the shortest step and a time in proportion to the rows."
     )
     return show(name, "memory", label, {"controls": controls})
+
+
+def batch_calculator(
+    *, overhead, rows_per_second, noise_scale, batch_size, name="batch-calculator"
+):
+    """The batch size with the least time to a target, from two numbers of a machine and one of a
+    job: b* = √(B b₀), where b₀ = r t₀.
+
+    Parameters
+    ----------
+    overhead : float
+        t₀, the seconds of a step, whatever its batch.
+    rows_per_second : float
+        r: a row adds 1/r seconds to a step.
+    noise_scale : float
+        B, the critical batch size: S(b) = S_min (1 + B/b) steps reach the target.
+    batch_size : int
+        Where its control stands at first.
+    name : str
+
+    Returns
+    -------
+    Explorer
+    """
+    overhead = validation.check_positive("overhead", overhead)
+    speed = validation.check_positive("rows_per_second", rows_per_second)
+    noise = validation.check_positive("noise_scale", noise_scale)
+    batch_size = validation.check_count("batch_size", batch_size)
+    controls = {
+        "overhead": slider("Fixed cost of a step, t₀", "seconds", log_grid(1e-8, 10, 5), overhead),
+        "speed": slider("Rows a second at most, r", "number", log_grid(1, 1e9, 5), speed),
+        "noise": slider("Noise scale, B", "number", log_grid(1, 1e6, 5), noise),
+        "batch_size": slider("Your batch size", "rows", [2**k for k in range(20)], batch_size),
+    }
+    presets = {
+        "a compiled loop": {"overhead": 1e-7, "speed": 1e7},
+        "an accelerator": {"overhead": 1e-3, "speed": 1e6},
+        "workers on a slow network": {"overhead": 1.0, "speed": 1e4},
+        "a noisier job": {"noise": 1e4},
+    }
+    label = (
+        "Time to a target against the batch size, both logarithmic, and its two parts: the fixed "
+        "cost of the steps falls, the time of the rows rises. A dashed line stands at the least."
+    )
+    return show(name, "price", label, {"controls": controls, "presets": presets})
 
 
 def scaling_calculator(
@@ -237,17 +293,27 @@ def scaling_calculator(
         "n_workers": slider("Workers, P", "count", powers[:21], n_workers),
         "scaling": choice("Every step", scalings, scaling),
         "batch_size": slider("Rows b of that batch", "count", powers, batch_size),
-        "sample": slider("Time of a row on one worker", "seconds", log_grid(1e-8, 1e3, 5), sample),
-        "n_parameters": slider(
-            "Parameters of the model", "number", log_grid(1e2, 1e12, 5), n_parameters
+        "sample": slider(
+            "Time of a row on one worker", "seconds", log_grid(1e-8, 1e3, 5), sample, rare=True
         ),
-        "bytes": choice("Bytes of a value", sizes, bytes_per_value),
-        "bandwidth": slider(
-            "Bandwidth of a worker's link", "bandwidth", log_grid(1e5, 1e12, 5), bandwidth
-        ),
-        "latency": slider("Latency of a message", "seconds", log_grid(1e-7, 1, 5), latency),
         "method": choice("Who talks to whom", methods, method),
-        "local_steps": slider("Local steps between two averages", "count", repeats, local_steps),
+        "n_parameters": slider(
+            "Parameters of the model", "number", log_grid(1e2, 1e12, 5), n_parameters, rare=True
+        ),
+        "bytes": choice("Bytes of a value", sizes, bytes_per_value, rare=True),
+        "bandwidth": slider(
+            "Bandwidth of a worker's link",
+            "bandwidth",
+            log_grid(1e5, 1e12, 5),
+            bandwidth,
+            rare=True,
+        ),
+        "latency": slider(
+            "Latency of a message", "seconds", log_grid(1e-7, 1, 5), latency, rare=True
+        ),
+        "local_steps": slider(
+            "Local steps between two averages", "count", repeats, local_steps, rare=True
+        ),
     }
     label = (
         "Seconds of a step against the number of workers, both logarithmic: computing, "

@@ -10,13 +10,13 @@ const KINDS = {};
 const raised = (power) => String(power).replace(/[-\d]/g, (c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]);
 const minus = (text) => text.replace(/-/g, "−");
 
-/** Four digits, in powers of ten where that is shorter. */
+/** Three digits, in powers of ten where that is shorter. */
 function number(value) {
   if (!Number.isFinite(value)) return "∞";
-  const rounded = Number(value.toPrecision(4));
+  const rounded = Number(value.toPrecision(3));
   const size = Math.abs(rounded);
   if (rounded === 0 || (size >= 1e-4 && size < 1e4)) return minus(String(rounded));
-  const [digits, power] = value.toExponential(3).split("e");
+  const [digits, power] = value.toExponential(2).split("e");
   const factor = Number(digits) === 1 ? "" : `${Number(digits)}·`;
   return minus(`${factor}10${raised(Number(power))}`);
 }
@@ -50,25 +50,56 @@ const WORDS = {
 
 // Pictures
 
+const WIDTH = 440; // of every picture, in units of its own
 const [BLUE, GREEN, RED, PINK, AMBER] = ["#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00"];
-const THEORY = 'class="gd-theory" fill="none" stroke="currentColor" stroke-width="1.8" stroke-dasharray="6 4"';
+const DISC = "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0";
+const SQUARE = "M-4.5-4.5h9v9h-9z";
+const TRIANGLE = "M0-6L5.5 4.5h-11z";
+const RING = "M-6 0a6 6 0 1 0 12 0a6 6 0 1 0-12 0M-4 0a4 4 0 1 1 8 0a4 4 0 1 1-8 0";
+const ARROW = "M-6-6L7 0L-6 6L-3 0z";
+
+/** A look is a colour and, as far as it has them, dashes, a width, a fade, and the shape of a mark. */
+const THEORY = { colour: "currentColor", dash: "6 4", width: 1.8, name: "gd-theory" };
+const START = { colour: "currentColor", shape: RING };
+const LOOKS = { // one for one variant, in the colours of gdcourse's other figures
+  "full batch": { colour: BLUE, width: 2, shape: DISC },
+  "mini-batch": { colour: GREEN, width: 2, dash: "9 3", shape: SQUARE },
+  SGD: { colour: RED, width: 1.6, dash: "3 1.5", shape: TRIANGLE },
+};
 
 const tenth = (value) => String(Number(value.toFixed(1))); // of a pixel
 const each = (values, write) => values.map(write).join("");
 
-function polyline(points, colour, more = "") {
-  const places = points.map(([x, y]) => `${tenth(x)},${tenth(y)}`);
-  return `<polyline points="${places.join(" ")}" fill="none" stroke="${colour}" ${more}/>`;
-}
+const stroke = ({ colour, width = 2, dash, fade }) =>
+  `fill="none" stroke="${colour}" stroke-width="${width}"${dash ? ` stroke-dasharray="${dash}"` : ""}${fade ? ` stroke-opacity="${fade}"` : ""}`;
 
-const spot = ([x, y], colour) => `<circle cx="${tenth(x)}" cy="${tenth(y)}" r="5" fill="${colour}"/>`;
+const polyline = (points, look) =>
+  `<polyline points="${points.map(([x, y]) => `${tenth(x)},${tenth(y)}`).join(" ")}" ${stroke(look)}/>`;
 
-/** Names with their colours, side by side above a picture. */
-function legend(entries, left) {
-  return each(entries, ([text, colour]) => {
-    const mark = `${spot([left + 5, 12], colour)}<text x="${left + 15}" y="16">${text}</text>`;
-    left += 30 + 7 * text.length;
-    return mark;
+const line = (d, look) => `<path ${look.name ? `class="${look.name}" ` : ""}d="${d}" ${stroke(look)}/>`;
+
+/** The mark of a look, turned by so many degrees. */
+const spot = ([x, y], { colour, shape = DISC }, turn = 0) =>
+  `<path class="gd-spot" d="${shape}" transform="translate(${tenth(x)} ${tenth(y)})${turn ? ` rotate(${tenth(turn)})` : ""}" fill="${colour}"/>`;
+
+/** A line and a mark as large as a word, to stand before their name. */
+const sample = (look) => look.colour ? `<svg class="gd-sample" viewBox="0 0 28 14" width="28" height="14" aria-hidden="true">${
+  look.dash || look.width ? line("M0 7h28", look) : ""}${look.shape ? spot([14, 7], look) : ""}</svg>` : "";
+
+/** Texts beside points, one below the other where they would touch, each with a line to its point. */
+function callouts(entries, { left, top, width, height }) {
+  const size = 15;
+  const sorted = entries.toSorted((one, other) => one.at[1] - other.at[1]);
+  const [xs, lengths] = [sorted.map(({ at }) => at[0]), sorted.map(({ text }) => 7 * text.length)];
+  const right = Math.max(...xs) + 16 + Math.max(...lengths) <= left + width;
+  const edge = right ? Math.max(...xs) + 16 : Math.max(Math.min(...xs) - 16, left + Math.max(...lengths));
+  let y = Math.min(sorted[0]?.at[1] - size / 2, top + height - size * sorted.length) - size / 2;
+  return each(sorted, ({ at, text, look }) => {
+    y = Math.max(y + size, at[1], top + size / 2);
+    if (y > top + height - 4) y = top + height - 4;
+    const [x, by] = [tenth(edge), tenth(y)];
+    return `<path d="M${at.map(tenth).join(" ")}L${tenth(edge + (right ? -3 : 3))} ${by}" stroke="${look.colour}" stroke-width=".8"/>
+<text class="gd-callout" x="${x}" y="${tenth(y + 4)}" text-anchor="${right ? "start" : "end"}">${text}</text>`;
   });
 }
 
@@ -80,7 +111,7 @@ function axes({ left, top, width, height }, across, up, xLabel, yLabel) {
 <g class="gd-x" text-anchor="middle">${each(across, ([x, text]) => `<text x="${tenth(x)}" y="${bottom + 17}">${text}</text>`)}</g>
 <g text-anchor="end">${each(up, ([y, text]) => `<text x="${left - 7}" y="${tenth(y + 4)}">${text}</text>`)}</g>
 <text text-anchor="middle" x="${left + width / 2}" y="${bottom + 34}">${xLabel}</text>
-<text text-anchor="middle" transform="translate(12 ${top + height / 2}) rotate(-90)">${yLabel}</text>`;
+<text class="gd-callout" x="${left + 6}" y="${top + 11}">${yLabel}</text>`;
 }
 
 /** Of what is drawn inside, only what lies in the frame is seen. */
@@ -116,43 +147,66 @@ class LogPlane {
     return this.frame.top + this.frame.height - (this.frame.height * (Math.log10(value) - low)) / (high - low);
   }
 
-  curve(xs, ys, colour, more = 'stroke-width="2"') {
-    const points = xs.map((x, k) => [x, ys[k]]).filter(([x, y]) => x > 0 && y > 0);
-    return polyline(points.map(([x, y]) => [this.x(x), this.y(y)]), colour, more);
+  curve(xs, ys, look) {
+    return polyline(this.points(xs, ys), look);
+  }
+
+  points(xs, ys) {
+    return xs.map((x, k) => [this.x(x), this.y(ys[k])]).filter((point) => point.every(Number.isFinite));
   }
 
   axes(xLabel, yLabel) {
-    const ticks = ([low, high], place) => {
-      const found = [];
-      for (let p = low; p <= high; p += Math.ceil((high - low) / 7)) found.push([place(10 ** p), `10${raised(p)}`]);
-      return found;
-    };
-    return axes(this.frame, ticks(this.across, (v) => this.x(v)), ticks(this.up, (v) => this.y(v)), xLabel, yLabel);
+    return axes(this.frame, this.ticks(), decadeTicks(this.up, (v) => this.y(v)), xLabel, yLabel);
+  }
+
+  ticks() {
+    return decadeTicks(this.across, (v) => this.x(v));
+  }
+}
+
+function decadeTicks([low, high], place, most = 7) {
+  const found = [];
+  for (let p = low; p <= high; p += Math.ceil((high - low) / most)) found.push([place(10 ** p), `10${raised(p)}`]);
+  return found;
+}
+
+/** The same with an even axis across, from 0 to `across`, whose ticks `word` writes. */
+class Timeline extends LogPlane {
+  x(value) {
+    return this.frame.left + (this.frame.width * value) / this.across;
+  }
+
+  ticks(word = (value, text) => text) {
+    return linearTicks(0, this.across).map(([value, text]) => [this.x(value), word(value, text)]);
   }
 }
 
 // Figures
 
 /** What is chosen before a reader's hand comes. */
-const firstState = ({ controls }) => Object.fromEntries(Object.entries(controls).map(([key, { value }]) => [key, value]));
+const firstState = ({ controls, start }) => ({
+  ...Object.fromEntries(Object.entries(controls).map(([key, { value }]) => [key, value])),
+  ...(start && { start }),
+});
 
 /** What a picture always shows, and how it stands. */
 const describe = ({ label }, { spoken }) => `${label} ${spoken}.`;
 
-/** Rows of a name, one or more cells, and perhaps a colour, under their head. */
+/** Rows of a name, one or more cells, and perhaps a look, under their head. */
 function table({ head, rows }) {
-  const lines = each(rows, ([name, cells, colour]) => {
-    const swatch = colour ? `<i style="background:${colour}"></i>` : "";
-    return `<tr><th scope="row">${swatch}${name}</th>${each([cells].flat(), (cell) => `<td>${cell}</td>`)}</tr>`;
-  });
+  const lines = each(rows, ([name, cells, look]) =>
+    `<tr><th scope="row">${look ? sample(look) : ""}${name}</th>${each([cells].flat(), (cell) => `<td>${cell}</td>`)}</tr>`);
   return `<thead><tr>${each(head, (title) => `<th scope="col">${title}</th>`)}</tr></thead><tbody>${lines}</tbody>`;
 }
 
-/** A figure as drawn. */
-const html = (data, drawn) =>
-  `<div class="gd-picture"><svg viewBox="0 0 440 345" role="img" aria-label="${describe(data, drawn)}" font-size="12" \
-fill="currentColor">${drawn.picture}</svg></div>
-<table class="gd-numbers">${table(drawn)}</table>`;
+const legend = (drawn) => each(drawn.legend, ([name, look]) => `<span>${sample(look)}${name}</span>`);
+
+/** A figure as drawn: what its marks mean, the picture, and its numbers. */
+const html = (data, drawn) => `<div class="gd-figure gd-${data.kind}"><div class="gd-picture">\
+<p class="gd-legend">${legend(drawn)}</p>\
+<div class="gd-stage"><svg viewBox="0 0 ${WIDTH} ${drawn.height}" role="img" aria-label="${describe(data, drawn)}" font-size="12" \
+fill="currentColor">${drawn.picture}</svg></div></div>
+<table class="gd-numbers">${table(drawn)}</table></div>`;
 
 /** A figure before any hand has moved it. */
 const still = (data) => html(data, KINDS[data.kind](data).draw(firstState(data)));

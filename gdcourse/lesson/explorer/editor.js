@@ -13,8 +13,7 @@ onmessage = async ({ data }) => {
   try {
     const python = await loadMicroPython({ url: data.wasm, heapsize: 8 << 20, stdout: print, stderr: print });
     postMessage({ ready: true });
-    python.registerJsModule("page", { given: data.given, add: (a, b) => { path.push([a, b]); } });
-    python.runPython(data.code);
+    python.registerJsModule("page", { given: data.given, code: data.code, add: (a, b) => { path.push([a, b]); } });
     python.runPython(data.harness);
     postMessage({ path, lines });
   } catch (error) {
@@ -42,36 +41,106 @@ function loadRuntime() {
   return runtime;
 }
 
+/** What a beginner's error most often means. */
+const ADVICE = [
+  [/no module named/, "This small Python has no NumPy: work with lists and numbers."],
+  [/unsupported types.*'list'/, "Lists have no arithmetic here. Compute entry by entry: theta[0] - learning_rate * gradient[0]."],
+  [/SyntaxError|IndentationError/, "Does a line lack its colon or a bracket, or is it indented by other spaces than its neighbours?"],
+];
+
+/** An error without the lines that are not the reader's, and with advice where there is some. */
+function explain(fault) {
+  const lines = fault.trim().split("\n").filter((text) => !/^Traceback|File "<stdin>"/.test(text));
+  const said = lines.map((text) => text.replace(/^ *File "your code", line (\d+)(?:, in (.*))?/, (_, at, name) =>
+    `Line ${at} of your code${name && name !== "<module>" ? `, in ${name}` : ""}:`));
+  return [...said, ...ADVICE.filter(([sign]) => sign.test(fault)).map(([, advice]) => advice)].join("\n");
+}
+
+const TESTS = [
+  "The first step goes against the gradient.",
+  "It is as long as the learning rate asks.",
+  "All steps are right.",
+];
+
+/** Whether a path passes them, against the one that is asked for. */
+function examine(path, wanted) {
+  const close = (one, other) => one && one.every((value, k) => Math.abs(value - other[k]) <= 1e-9 * (1 + Math.abs(other[k])));
+  const move = (thetas) => thetas[1].map((value, k) => value - thetas[0][k]);
+  const [mine, its] = [path, wanted].map(move);
+  const along = mine[0] * its[0] + mine[1] * its[1];
+  const slant = Math.abs(mine[0] * its[1] - mine[1] * its[0]);
+  return [
+    along > 0 && slant <= 1e-6 * along,
+    close(path[1], wanted[1]),
+    wanted.every((theta, k) => close(path[k], theta) || !theta.every(Number.isFinite)),
+  ];
+}
+
 class Editor {
   constructor(root, data, problem, state, redraw) {
     Object.assign(this, { data, problem, state, redraw, current: null });
+    this.place = `gdcourse ${location.pathname} ${data.name}`;
     const id = `${root}-code`;
-    this.code = make("textarea", { id, rows: data.code.split("\n").length + 1, spellcheck: "false", autocapitalize: "off" });
-    this.code.value = data.code;
+    this.code = make("textarea", { id, rows: 13, spellcheck: "false", autocapitalize: "off", wrap: "off" });
+    this.numbers = make("pre", { class: "gd-lines", "aria-hidden": "true" });
     this.code.addEventListener("keydown", (event) => this.typed(event));
+    this.code.addEventListener("input", () => this.changed());
+    this.code.addEventListener("scroll", () => { this.numbers.scrollTop = this.code.scrollTop; });
+    this.fill(this.kept() ?? data.code);
     this.output = make("pre", { class: "gd-output", tabindex: "0", "aria-label": "What the run says" });
+    this.tests = make("ul", { class: "gd-goals", "aria-label": "Tests" });
     this.run = button("Run", () => this.start());
     this.stop = button("Stop", () => this.end("Stopped."));
     this.stop.disabled = true;
-    const reset = button("Reset the code", () => {
+    const put = (label, code) => button(label, () => {
       this.end("");
-      this.code.value = data.code;
+      this.fill(code());
+      this.changed();
       this.show(null);
     });
-    const buttons = make("div", { class: "gd-buttons" }, this.run, this.stop, reset);
+    const buttons = make("div", { class: "gd-buttons" }, this.run, this.stop, put("Start over", () => data.code));
+    const hint = make("details", { class: "gd-more" }, make("summary", {}, "A hint, and a solution"), make("p", {}, data.hint),
+      make("div", { class: "gd-buttons" }, put("Show a solution", () => data.solutions[state.level])));
     const label = make("label", { for: id }, "Your update rule, in Python (Ctrl+Enter runs it)");
-    this.panel = make("div", { class: "gd-editor" }, label, this.code, buttons, this.output);
+    const box = make("div", { class: "gd-code" }, this.numbers, this.code);
+    this.judge([]);
+    this.panel = make("div", { class: "gd-editor" }, label, box, buttons, this.output, this.tests, hint);
   }
 
-  /** Enter keeps the indentation of its line. The tab key moves on, as everywhere. */
+  fill(code) {
+    this.code.value = code;
+    this.number();
+  }
+
+  number() {
+    this.numbers.textContent = this.code.value.split("\n").map((_, k) => k + 1).join("\n");
+  }
+
+  /** The text outlives the page, where the browser keeps something for it. */
+  kept() {
+    try { return localStorage.getItem(this.place); } catch { return null; }
+  }
+
+  changed() {
+    this.number();
+    try { localStorage.setItem(this.place, this.code.value); } catch { /* then it does not */ }
+  }
+
+  /** Enter keeps the indentation of its line, and Backspace takes back a level. The tab key moves on, as everywhere. */
   typed(event) {
+    const { value, selectionStart: start, selectionEnd: end } = this.code;
+    const before = value.slice(value.lastIndexOf("\n", start - 1) + 1, start);
+    if (event.key === "Backspace" && start === end && /^( {4})+$/.test(before)) {
+      event.preventDefault();
+      this.code.setRangeText("", start - 4, end, "end");
+      this.changed();
+    }
     if (event.key !== "Enter") return;
     event.preventDefault();
     if (event.ctrlKey || event.metaKey) { this.start(); return; }
-    const { value, selectionStart: start, selectionEnd: end } = this.code;
-    const line = value.slice(value.lastIndexOf("\n", start - 1) + 1, start);
-    const indent = line.match(/^ */)[0] + (line.trimEnd().endsWith(":") ? "    " : "");
+    const indent = before.match(/^ */)[0] + (before.trimEnd().endsWith(":") ? "    " : "");
     this.code.setRangeText(`\n${indent}`, start, end, "end");
+    this.changed();
   }
 
   say(text) {
@@ -91,7 +160,14 @@ class Editor {
     this.current = null;
     this.stop.disabled = true;
     this.run.disabled = false;
+    this.judge([]);
     this.say(text);
+  }
+
+  /** What the tests ask for, with a mark where one has been made. */
+  judge(holds) {
+    this.tests.replaceChildren(...TESTS.map((text, k) => make("li", { class: ["", "gd-missed", "gd-met"][k in holds ? 1 + holds[k] : 0] }, text,
+      make("span", { class: "gd-unseen" }, k in holds ? (holds[k] ? " Passes." : " Fails.") : ""))));
   }
 
   async start() {
@@ -114,9 +190,9 @@ class Editor {
   }
 
   given() {
-    const { data: { scale, X, y, start, steps }, problem, state } = this;
+    const { data: { scale, X, y, steps }, problem, state } = this;
     const batches = Array.from({ length: steps }, (_, t) => problem.batch(t, state.batch_size));
-    return JSON.stringify({ scale, X, y, start, rate: state.learning_rate, batches });
+    return JSON.stringify({ scale, X, y, start: state.start, rate: state.learning_rate, batches });
   }
 
   heard({ ready, path, lines, fault }) {
@@ -125,13 +201,23 @@ class Editor {
       this.current.clock = setTimeout(() => this.end(`Stopped after ${LIMIT / 1000} seconds. Is there an endless loop?`), LIMIT);
       return;
     }
-    this.end([fault || `Ran ${path.length} steps.`, ...lines].join("\n").trim());
-    if (path) this.show([this.problem.start, ...path]);
+    if (fault) { this.end([explain(fault), ...lines].join("\n").trim()); return; }
+    const { batch_size: b, learning_rate: rate, level: momentum, start } = this.state;
+    const tests = examine([start, ...path], this.problem.path({ b, rate, momentum, start }));
+    const right = tests.filter(Boolean).length;
+    const verdict = right === 3 ? "All three tests pass. The rule is right." : `${right} of 3 tests pass.`;
+    this.end([`Ran ${path.length} steps. ${verdict}`, ...lines].join("\n"));
+    this.judge(tests);
+    this.show([start, ...path]);
   }
 
-  /** The settings have changed: neither a path nor a run of the old ones is right any more. */
-  forget() {
-    if (this.current || this.state.own) this.end("The settings have changed: run it again.");
+  /** The settings have changed: what was run is run again, once the hand rests. */
+  again() {
+    clearTimeout(this.pause);
+    if (!this.current && !this.state.own && !this.waits) return;
+    this.end("The settings have changed …");
     this.state.own = null;
+    this.waits = true;
+    this.pause = setTimeout(() => { this.waits = false; this.start(); }, 250);
   }
 }

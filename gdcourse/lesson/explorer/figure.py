@@ -10,7 +10,13 @@ from importlib.resources import files
 __all__ = ["Explorer", "choice", "evaluate", "log_grid", "page_files", "show", "slider"]
 
 HERE = files(__package__)
-DRAWING = ("draw", "problem", "descents", "calculators")  # in this order; they need no page
+DRAWING = (
+    "draw",
+    "problem",
+    "descents",
+    "calculators",
+    "measured",
+)  # in this order; they need no page
 MOVING = ("editor", "page")  # after these
 WITHOUT_NODE = (
     "This figure is drawn by a script, in a page of the book. "
@@ -49,14 +55,19 @@ def log_grid(low, high, per_decade=10):
     return [float(f"{10 ** (k / per_decade):.2g}") for k in range(first, last + 1)]
 
 
-def slider(label, words, values, chosen):
-    """A control over values in order; `words` is what the scripts say them with."""
-    return {"label": label, "words": words, "values": sorted({*values, chosen}), "value": chosen}
+def slider(label, words, values, chosen, *, rare=False):
+    """A control over values in order; `words` is what the scripts say them with.
+
+    Rare controls are folded away.
+    """
+    control = {"label": label, "words": words, "values": sorted({*values, chosen}), "value": chosen}
+    return control | ({"rare": True} if rare else {})
 
 
-def choice(label, names, chosen):
+def choice(label, names, chosen, *, rare=False):
     """A control over values that have names."""
-    return {"label": label, "names": [*names.values()], "values": [*names], "value": chosen}
+    control = {"label": label, "names": [*names.values()], "values": [*names], "value": chosen}
+    return control | ({"rare": True} if rare else {})
 
 
 def show(name, kind, label, data):

@@ -32,10 +32,10 @@ class Problem {
   }
 
   /** θ after every step: v ← βv − α/(1 + decay·t) · ∇J_batch, θ ← θ + v, as gd.updates with momentum=β. */
-  path({ b, rate, decay = 0, momentum = 0, nesterov = false }) {
-    const thetas = [this.start];
+  path({ b, rate, decay = 0, momentum = 0, nesterov = false, start = this.start, steps = this.steps }) {
+    const thetas = [start];
     let v = [0, 0];
-    for (let t = 0; t < this.steps; t++) {
+    for (let t = 0; t < steps; t++) {
       const theta = thetas[t];
       const at = nesterov ? theta.map((value, k) => value + momentum * v[k]) : theta;
       const gradient = this.gradient(at, this.batch(t, b));
@@ -47,15 +47,31 @@ class Problem {
 
   /** The share of the error that a step with momentum keeps: the largest root of z² − pz + q. */
   kept({ rate, momentum, nesterov }) {
-    const [a, b, c] = this.hessian;
-    const spread = Math.hypot((a - c) / 2, b);
-    return Math.max(...[-spread, spread].map((half) => {
-      const factor = 1 - rate * ((a + c) / 2 + half);
+    return Math.max(...this.curvatures().map((curvature) => {
+      const factor = 1 - rate * curvature;
       const p = nesterov ? (1 + momentum) * factor : momentum + factor;
       const q = nesterov ? momentum * factor : momentum;
       const under = p * p - 4 * q;
       return under < 0 ? Math.sqrt(q) : (Math.abs(p) + Math.sqrt(under)) / 2;
     }));
+  }
+
+  /** The smallest and the largest curvature. */
+  curvatures() {
+    const [a, b, c] = this.hessian;
+    const spread = Math.hypot((a - c) / 2, b);
+    return [(a + c) / 2 - spread, (a + c) / 2 + spread];
+  }
+
+  /** The rate from which the full batch diverges. */
+  limit() {
+    return 2 / this.curvatures()[1];
+  }
+
+  /** The least that a heavy ball can keep of its error a step. */
+  bestKept() {
+    const [low, high] = this.curvatures().map(Math.sqrt);
+    return (high - low) / (high + low);
   }
 
   error(theta) {
