@@ -14,11 +14,12 @@
     python3 course.py lint                  ruff over the code, codespell over the prose
     python3 course.py bench [ARGUMENT ...]  side-by-side timings, on this machine
 
-With --no-solutions, `book`, `zip`, `pdf` and `serve` leave out the worked solutions, for teachers.
-`lab` does so too: it opens work/, where what you write stays yours when the course changes. With
---solutions, it opens the chapters themselves. With --reference, `pdf` also prints the pages of the
-package and of the experiments. With --quick, `test` leaves out what needs a book, a kernel, a
-browser or workers; with --coverage, it also holds the share of the package that the suite runs.
+With --no-solutions, `book`, `zip`, `pdf` and `serve` leave out the worked solutions, for teachers;
+with --no-live, the Python that runs a page's cells in the page. `lab` has no solutions either: it
+opens work/, where what you write stays yours when the course changes. With --solutions, it opens
+the chapters themselves. With --reference, `pdf` also prints the pages of the package and of the
+experiments. With --quick, `test` leaves out what needs a book, a kernel, a browser or workers; with
+--coverage, it also holds the share of the package that the suite runs.
 
 It needs Python 3.11 or later and nothing else: every verb first makes .venv and installs
 requirements.txt into it, where they are missing or have changed, and then runs inside it. Where
@@ -129,6 +130,7 @@ def write_lowest():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
     named = project["dependencies"] + [name for extra in extras.values() for name in extra]
+    named = [name for name in named if not name.startswith(project["name"])]  # an extra in another
     lines = [re.sub(r">=([\w.]+)[^;]*", r"==\1 ", requirement) for requirement in named]
     (VENV / "lowest.txt").write_text("\n".join(sorted(set(lines))), "utf-8")
     return VENV / "lowest.txt"
@@ -192,6 +194,9 @@ def create_environment(lock):
 # The book
 
 
+NO_SOLUTIONS, NO_LIVE = "--no-solutions", "--no-live"
+
+
 def build(*options):
     """Build the book from nothing, with every warning an error, and print where it is.
 
@@ -201,11 +206,11 @@ def build(*options):
     with make_draft_folder() as name:
         draft = Path(name)
         source = ROOT
-        if options:
+        if NO_SOLUTIONS in options:
             from tools.solutions import copy_without_solutions
 
             source = copy_without_solutions(ROOT, draft / "source")
-        status = build_pages(source, draft)
+        status = build_pages(source, draft, live=NO_LIVE not in options)
         if status:
             return status
         if html.exists():
@@ -217,9 +222,10 @@ def build(*options):
 
 def choose_folder(options):
     """Return the folder of the book that is built with `options`."""
-    if options not in ((), ("--no-solutions",)):
-        sys.exit(f"The only option of a book is --no-solutions, got {' '.join(options)}.")
-    return BUILD / "html-no-solutions" if options else HTML
+    unknown = [option for option in options if option not in (NO_SOLUTIONS, NO_LIVE)]
+    if unknown:
+        sys.exit(f"A book has the options {NO_SOLUTIONS} and {NO_LIVE}, got {' '.join(unknown)}.")
+    return BUILD / "html-no-solutions" if NO_SOLUTIONS in options else HTML
 
 
 def make_draft_folder():
@@ -228,14 +234,19 @@ def make_draft_folder():
     return tempfile.TemporaryDirectory(prefix="unfinished-", dir=BUILD)
 
 
-def build_pages(source, folder):
-    """Build the pages in the folder `source` into `folder`/_build/html; return the exit status."""
+def build_pages(source, folder, *, live=False):
+    """Build the pages in the folder `source` into `folder`/_build/html; return the exit status.
+
+    With `live`, they get a Python of their own.
+    """
     start_jupyter_book = "from jupyter_book.cli.main import main; main()"  # it has no `-m`
     where = (source, "--config", ROOT / "_config.yml", "--path-output", folder)
     how = ("--all", "-W", "-n", "--keep-going")
     # The builder's own name would have it praise a folder that is about to be moved.
     how += ("--builder", "custom", "--custom-builder", "html")
-    return subprocess.call([sys.executable, "-c", start_jupyter_book, "build", *where, *how])
+    environment = os.environ | {"GDCOURSE_LIVE": "1" if live else ""}
+    command = [sys.executable, "-c", start_jupyter_book, "build", *where, *how]
+    return subprocess.call(command, env=environment)
 
 
 def pack(*options):
@@ -288,22 +299,24 @@ def serve(*options):
 
 # The chapters
 
-QUIET = ("--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",)  # asks no host
+NO_UPDATES = "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"  # asks no host
 
 
 def open_lab(*arguments):
     """Open JupyterLab on copies of the chapters to work in; with --solutions, on the chapters."""
     own = ("--solutions", "--no-solutions")
     given = [argument for argument in arguments if argument not in own]
-    if "--solutions" in arguments:
-        return run("jupyterlab", BOOK, *QUIET, *given)
+    shown = BOOK if "--solutions" in arguments else WORK
     if BOOK.is_dir():  # a student's copy of the course has only work/
-        from tools.working_copy import update
+        from tools.working_copy import trust, update
 
-        update(ROOT, WORK)
-    # The copies are plain Markdown: what reads MyST would only lose their folds.
-    os.environ["JUPYTER_CONFIG_PATH"] = str(ROOT / "tools" / "jupyter")
-    return run("jupyterlab", WORK, *QUIET, *given)
+        if shown is WORK:
+            update(ROOT, WORK)
+        else:
+            for chapter in BOOK.glob("*.ipynb"):
+                trust(chapter)
+    os.environ["JUPYTER_CONFIG_PATH"] = str(ROOT / "tools" / "jupyter" / shown.name)
+    return run("jupyterlab", shown, NO_UPDATES, *given)
 
 
 def pack_for_class(folder=BUILD / "class"):

@@ -19,7 +19,8 @@ from gdcourse.base.backend import array_namespace, asarray
 class Objective:
     """What a descent asks of an objective: a loss, its gradient, and those of the samples.
 
-    Anything with the first three methods will do; the others stand here for all.
+    Anything with the first three methods will do; the others stand here for all. What a reader's
+    own methods give is held to its shape, and never broadcast; a loss may be a plain number.
 
     All methods take `theta`, `X` of shape (n, d) and `y` of shape (n,), arrays of one library.
     Those of the package also take many runs at once: axes before the ones named here, of theta,

@@ -39,7 +39,7 @@ NO_CODE |= {tokenize.INDENT, tokenize.DEDENT}
 CORE = STOREYS["gdcourse"]
 CORE_LINES = 1100  # of code: what a name is for may take the lines that it needs
 INSIDE = {
-    "explorer": ("figure", "descents", "calculators"),
+    "explorer": ("figure", "descents", "calculators", "measured"),
     "checks": (
         "exercise",
         "full_batch",

@@ -62,7 +62,7 @@ def test_a_verb_without_arguments_refuses_them():
 
 
 def test_a_book_knows_one_option():
-    with pytest.raises(SystemExit, match=r"only option of a book is --no-solutions, got --fast"):
+    with pytest.raises(SystemExit, match=r"options --no-solutions and --no-live, got --fast"):
         course.build("--fast")
 
 
@@ -303,7 +303,7 @@ def old_book(request, project, monkeypatch):
 def stand_in_for_sphinx(status):
     """Return a call that writes a page, and ends with `status` or by Ctrl-C."""
 
-    def call(command):
+    def call(command, env):
         html = Path(command[command.index("--path-output") + 1]) / "_build" / "html"
         html.mkdir(parents=True)
         (html / "index.html").write_text("new")
@@ -612,7 +612,8 @@ def test_metadata_of_one_machine_is_left_out():
     notebook = v4.new_notebook(cells=[cell])
     notebook.metadata = {"language_info": {"name": "python", "version": "3.13.0"}, "signature": "x"}
     notebooks.normalise(notebook, "01_full_batch")
-    assert set(cell.metadata) == {"mystnb", "tags"}
+    assert set(cell.metadata) == {"jupyter", "mystnb", "tags"}
+    assert cell.metadata["jupyter"] == {"source_hidden": True}  # as the page folds it
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
     assert "version" not in notebook.metadata["language_info"]
 

@@ -167,6 +167,7 @@ NOT_PROSE = re.compile(
     r"|(\{[\w:-]+\})?`+[^`]+`+"  # code, roles
     r"|\]\([^)]*\)|<[^>]*>"  # addresses
     r"|^:.*?$|^#.*?$|^\*\*(Reading t|T)ime.*?$"  # directives, headings, durations
+    r"|^Between \*\*.*?$"  # the scale of a guess
     r"|^\d+\. |\*\*\d+\.\*\*|\[\d+ "  # numbers of a list, a question, a chapter
     r"|\b([Cc]hapter|[Ee]xercise|[Tt]heorem|[Ll]emma|[Tt]ask)s? \[?\d[\d.]*"
     r"(\]\(\S+\))?((,| and| to) \[?\d+)*"

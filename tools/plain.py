@@ -19,22 +19,27 @@ OPTION = re.compile(r":([\w-]+): *(.*)")
 FORMULA = re.compile(r"\$\$(?P<formula>[^$]+?)\s*\$\$(?: *\((?P<label>[\w-]+)\))?")
 EXERCISE = re.compile(r"^(?::{3,}|`{3,})\{exercise\}.*\n:label: *(\S+)", re.M)
 ROLE = re.compile(r"\{(?P<role>[\w:-]+)\}`(?P<text>[^`<]*?)(?: *<(?P<target>[^`>]+)>)?`")
-PAGE = re.compile(r"(?<!!)\[([^\]]+)\]\((?!https?:)[^)\s]+\.(?:md|html)[^)\s]*\)")
+PAGE = re.compile(r"(?<!!)\[(?P<words>[^\]]+)\]\((?!https?:)(?P<file>[^)#\s]+)[^)\s]*\)")
 
 
 class Book:
-    """What the notebooks below `root` say of one another: numbers, and works they cite."""
+    """What the notebooks below `root` say of one another: numbers, and works they cite.
+
+    `copied` names those that make sense alone: the first page and the numbered chapters.
+    """
 
     def __init__(self, root):
         self.works = parse_file(root / "book" / "references.bib").entries
         self.numbers, self.homes = {}, {}
-        chapters = number_chapters(root / "_toc.yml")
+        chapters, first = number_chapters(root / "_toc.yml")
+        self.copied = {first, *chapters}
         for path in sorted((root / "book").glob("*.ipynb")):
             cells = json.loads(path.read_text("utf-8"))["cells"]
             text = "\n".join(text_of(cell) for cell in cells if cell["cell_type"] == "markdown")
             prefix = f"{chapters[path.stem]}." if path.stem in chapters else ""
             equations = [found["label"] for found in FORMULA.finditer(text) if found["label"]]
-            for labels in (EXERCISE.findall(text), equations):
+            figures = [figure["name"] for cell in cells if (figure := figure_of(cell))]
+            for labels in (EXERCISE.findall(text), equations, figures):
                 for count, label in enumerate(labels, start=1):
                     self.numbers[label], self.homes[label] = f"{prefix}{count}", path.stem
 
@@ -52,8 +57,9 @@ class Book:
         return ", ".join(found) if in_text else f"({'; '.join(found)})"
 
     def name(self, label, text, page):
-        """Return the words for an exercise, on the page given; from elsewhere with a link."""
-        words = text or f"Exercise {self.numbers[label]}"
+        """Return the words for an exercise or figure, on the page given; elsewhere with a link."""
+        kind = "Figure" if label.startswith("fig-") else "Exercise"
+        words = text or f"{kind} {self.numbers[label]}"
         return words if self.homes[label] == page else f"[{words}]({self.homes[label]}.ipynb)"
 
 
@@ -62,11 +68,17 @@ def text_of(cell):
     return "".join(cell["source"])
 
 
+def figure_of(cell):
+    """Return the caption and the name of what a cell draws, or None."""
+    return cell["metadata"].get("mystnb", {}).get("figure")
+
+
 def number_chapters(toc):
-    """Return the number of each chapter that has one, by its name; the parts count on."""
-    trees = parse_toc_yaml(toc).root.subtrees
-    numbered = [item.rpartition("/")[2] for tree in trees if tree.numbered for item in tree.items]
-    return {name: number for number, name in enumerate(numbered, start=1)}
+    """Return the chapters' numbers by their names, since the parts count on, and the first page."""
+    first = parse_toc_yaml(toc).root
+    items = [item for tree in first.subtrees if tree.numbered for item in tree.items]
+    numbers = {item.rpartition("/")[2]: number for number, item in enumerate(items, start=1)}
+    return numbers, first.docname.rpartition("/")[2]
 
 
 def make_plain(notebook, page, book):
@@ -86,6 +98,8 @@ def make_plain(notebook, page, book):
                 cells.append({**cell, "id": name, "metadata": metadata, "source": text})
             continue
         cells.append({**cell, "metadata": metadata})
+        if figure := figure_of(cell):
+            cells.append(writer.write_caption(cell["id"], figure))
     return {**notebook, "cells": cells}
 
 
@@ -134,12 +148,20 @@ class Writer:
             return body
         if name == "list-table":
             return write_table([self.write_text(line) for line in body])
+        if name in ("div", "grid"):
+            return self.write(body)
+        if name == "button-ref":
+            return []
+        if name == "grid-item-card":
+            return [f"**{title}.** {' '.join(self.write(body)).strip()}", ""]
         title = self.write_text(title) or name.capitalize()
         if name == "solution":
             title = f"Solution to exercise {self.book.numbers[title]}"
         text = "\n".join(self.write(body)).strip("\n")
         if name in ("solution", "dropdown") or "dropdown" in options.get("class", ""):
             return fold(title, text).split("\n")
+        if "<details>" in text:  # not every viewer opens a fold inside a quotation
+            return [f"**{title}**", "", *text.split("\n"), ""]
         # The mark of a quotation must not get into a formula.
         text = FORMULA.sub(lambda found: " ".join(found[0].split("\n")), text)
         lines = [f"**{title}**", "", *text.split("\n")]
@@ -148,13 +170,24 @@ class Writer:
     def write_text(self, text):
         """Return prose without roles, without labels of formulas and links to other pages."""
         text = FORMULA.sub(self.write_formula, text)
-        return PAGE.sub(r"\1", ROLE.sub(self.write_role, text))
+        return PAGE.sub(self.write_link, ROLE.sub(self.write_role, text))
 
     def write_formula(self, found):
         """Return a displayed formula with its number in place of its label."""
         if not found["label"]:
             return found[0]
         return f"$${found['formula']} \\tag{{{self.book.numbers[found['label']]}}}\n$$"
+
+    def write_caption(self, drawn_by, figure):
+        """Return the cell that follows a figure: its number and its caption."""
+        text = f"Figure {self.book.numbers[figure['name']]}: {self.write_text(figure['caption'])}"
+        name = f"{drawn_by}-caption"
+        return {"cell_type": "markdown", "id": name, "metadata": {}, "source": text}
+
+    def write_link(self, found):
+        """Return a link to another chapter, and the words alone of any other page."""
+        name = found["file"].removesuffix(".ipynb")
+        return found[0] if name in self.book.copied else found["words"]
 
     def write_role(self, found):
         """Return the words that the page shows for a role."""

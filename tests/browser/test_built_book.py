@@ -94,6 +94,19 @@ def test_every_link_out_of_the_book_is_well_formed(html):
     print("\n".join(sorted(link for link in outside if not link.startswith("data:"))))
 
 
+def test_every_figure_has_a_number_and_stands_above_its_code(html):
+    numbers = 0
+    for path in pages(html):
+        text = text_of_page(path)
+        drawn = len(re.findall(r'<div class="gd-explorer"|<figure [^>]*>\s*<img', text))
+        captions = re.findall(r'<span class="caption-number">Figure [\d.]+ </span>', text)
+        assert len(captions) == drawn, path.name
+        code_first = r"</details>\s*<div class=\"cell_output[^>]*>\s*<figure"
+        assert not re.search(code_first, text), path.name
+        numbers += drawn
+    assert numbers > 60
+
+
 def test_a_wrong_link_is_seen(tmp_path):
     (tmp_path / "there.html").write_text('<p id="place"></p>')
     right = ["there.html#place", "there.html", "#top", "https://x.org"]

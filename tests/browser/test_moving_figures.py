@@ -8,8 +8,7 @@ from itertools import islice, product
 
 import numpy as np
 import pytest
-from browsing import address, browser, html, served
-from sphinx_external_toc.parsing import parse_toc_yaml
+from browsing import browser, html, served
 
 import course
 import gdcourse as gd
@@ -68,7 +67,9 @@ def write_page(path, body):
     path.write_text(text, encoding="utf-8")
 
 
-@pytest.fixture(scope="module", params=["http", "file"])
+# From the disk, where a browser allows a script less; what asks for a file, a worker, a store or
+# the address also from a server.
+@pytest.fixture(scope="module", params=["file"])
 def page(request, browser, folder):
     """Open the figures; nothing may be asked of another host, and no script may complain."""
     with served(folder, request.param) as root:
@@ -82,6 +83,9 @@ def page(request, browser, folder):
         yield page
         page.close()
         assert [c for c in complaints if not c.startswith((root, "data:", "blob:"))] == []
+
+
+FROM_BOTH = pytest.mark.parametrize("page", ["http", "file"], indirect=True)
 
 
 def payload(figure):
@@ -220,6 +224,7 @@ def test_the_step_of_many_workers_is_that_of_the_package(page, method, scaling):
     np.testing.assert_allclose(found, [*expected, balance], rtol=1e-12)
 
 
+@FROM_BOTH
 def test_the_page_first_shows_what_the_notebook_stores(page, browser, folder):
     silent = browser.new_context(java_script_enabled=False).new_page()
     silent.goto(f"{folder.as_uri()}/figures.html")
@@ -519,6 +524,55 @@ def test_a_hand_drags_the_start(page, name):
     assert state_of(page, name)["start"] == first
 
 
+@pytest.fixture(scope="module")
+def grid(browser, folder):
+    """Open a map of 3 × 4 cells and an order of rows, alone on a page."""
+    sizes, rates = [1, 4, 16], [0.05, 0.2, 0.8, 3.2]
+    excess = [[0.9, 0.5, np.inf, np.nan], [1.5, 0.4, 0.6, 5.0], [1.9, 1.2, 0.3, np.inf]]
+    cell = {"start": 2.0, "limits": [0.7, 1.5, 2], "n_samples": 64, "batch_size": 4}
+    valley = explorer.valley(sizes, rates, excess, **cell, learning_rate=0.2)
+    orders = {"in order": [0, 1, 2, 3] * 2, "drawn": [0, 0, 1, 3, 2, 2, 1, 1]}
+    errors = {"in order": [[4, 3, 2, 1]], "drawn": [[5, 5, 5, 5]]}
+    rows = explorer.row_orders(
+        orders, errors, learning_rates=[0.1], learning_rate=0.1, scheme="in order"
+    )
+    write_page(folder / "grid.html", valley.html + rows.html)
+    page = browser.new_page(reduced_motion="reduce", viewport={"width": 1280, "height": 900})
+    page.goto(f"{folder.as_uri()}/grid.html")
+    yield page
+    page.close()
+
+
+def test_a_hand_drags_the_cell_of_a_map(grid):
+    handle = grid.locator("#gd-valley .gd-handle")
+    x, y = centre(handle)
+    svg = grid.locator("#gd-valley .gd-stage > svg").bounding_box()
+    scale = svg["width"] / 440
+    grid.mouse.move(x, y)
+    grid.mouse.down()
+    grid.mouse.move(x + 0.9 * scale * 386 / 3, y - 0.8 * scale * 274 / 4, steps=2)
+    grid.mouse.up()
+    chosen = [state_of(grid, "valley")[key] for key in ("batch_size", "learning_rate")]
+    assert chosen == [16, 0.8]  # the nearest cell
+    assert numbers(grid, "valley")[0] == ["0.8", "0.3"]
+    assert grid.locator("#gd-valley .gd-met").count() == 2  # the lowest, and the largest b
+    grid.keyboard.press("ArrowLeft")
+    grid.keyboard.press("ArrowUp")
+    assert numbers(grid, "valley")[0] == ["3.2", "no better than the start"]
+    assert grid.get_by_label("Batch size").get_attribute("aria-valuetext") == "b = 4 rows"
+
+
+def test_an_order_plays_row_by_row(grid):
+    figure = grid.locator("#gd-row-orders")
+    figure.get_by_label("Rows read").fill("3")
+    dots = figure.locator("path[d*=h0]")
+    assert dots.get_attribute("d").count("h0") == 3
+    figure.get_by_label("Order of the rows").select_option("drawn")
+    assert "3 different rows of 4" in figure.get_by_role("img").get_attribute("aria-label")
+    goal = figure.get_by_role("listitem").filter(has_text="misses rows")
+    assert goal.get_attribute("class") == "gd-met"
+
+
 def test_the_paths_follow_the_start(page):
     figure = page.locator("#gd-three-estimators")
     handle = figure.get_by_role("button", name="Start of the paths")
@@ -641,6 +695,7 @@ def test_an_example_is_a_state_and_reset_goes_back(page):
     assert numbers(page, "heavy-ball") == before
 
 
+@FROM_BOTH
 def test_the_address_keeps_a_state_and_a_link_takes_it_along(page, browser):
     root = page.url.split("#")[0]
     figure = page.locator("#gd-heavy-ball")
@@ -729,6 +784,7 @@ def own_path(page):
     return np.array(page.evaluate(script))
 
 
+@FROM_BOTH
 def test_the_code_as_it_stands_walks_the_path_of_the_package(page):
     run_code(page)
     assert_same(own_path(page), path_in_python(gd.WithReplacement(8), 0.1))
@@ -913,6 +969,7 @@ def test_a_common_error_gets_advice(page, line, advice):
     assert text.startswith("Line 3 of your code, in update:")
 
 
+@FROM_BOTH
 def test_the_text_of_a_reader_outlives_the_page(page):
     editor = page.locator("#gd-your-update").get_by_label("Your update rule")
     editor.fill("# mine\n")
@@ -965,14 +1022,6 @@ def test_a_figure_of_the_book_is_small():
     } == {}
 
 
-@pytest.mark.parametrize("chapter", sorted({chapter for chapter, _ in stored_figures()}))
-def test_every_figure_of_a_chapter_is_alive_once_the_page_is_loaded(browser, address, chapter):
-    page = browser.new_page()
-    page.goto(f"{address}/book/{chapter}.html")
-    assert page.locator(".gd-alive").count() == page.locator(".gd-explorer").count()
-    page.close()
-
-
 LAYOUT = """(root) => {
     const box = (part) => root.querySelector(part).getBoundingClientRect().toJSON();
     const svg = root.querySelector(".gd-stage > svg");
@@ -987,14 +1036,19 @@ LAYOUT = """(root) => {
 }"""
 
 
-@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1280, 800), (768, 1024), (390, 844)])
-def test_a_figure_fits_the_screen(browser, html, width, height):
-    viewport = {"width": width, "height": height}
-    page = browser.new_page(viewport=viewport, reduced_motion="reduce")
+SCREENS = [(1440, 900), (1280, 800), (768, 1024), (390, 844)]
+
+
+@pytest.mark.parametrize("chapter", sorted({chapter for chapter, _ in stored_figures()}))
+def test_a_figure_fits_every_screen(browser, html, chapter):
+    page = browser.new_page(reduced_motion="reduce")
     page.route("**/tex-*.js", lambda route: route.abort())  # formulas take time, and no part
-    for chapter in sorted({chapter for chapter, _ in stored_figures()}):
-        page.goto(f"{html.as_uri()}/book/{chapter}.html")
-        for figure in page.locator(".gd-explorer").all():
+    page.goto(f"{html.as_uri()}/book/{chapter}.html")
+    figures = page.locator(".gd-explorer").all()
+    assert figures
+    for width, height in SCREENS:
+        page.set_viewport_size({"width": width, "height": height})
+        for figure in figures:
             found = figure.evaluate(LAYOUT)
             assert found["wide"] <= 0
             assert found["letters"] >= 10.95, found
@@ -1009,25 +1063,3 @@ def test_a_figure_fits_the_screen(browser, html, width, height):
                 assert seen["picture"]["top"] >= 50, seen  # under the header of the page
                 assert seen["picture"]["bottom"] < last.bounding_box()["y"], seen
     page.close()
-
-
-# Accessibility
-
-AXE = course.ROOT / "node_modules" / "axe-core" / "axe.min.js"
-FAULTS = """async (options) => (await axe.run(document, options)).violations
-    .filter(fault => ["serious", "critical"].includes(fault.impact))
-    .flatMap(fault => fault.nodes.map(node => `${fault.id}: ${node.target} ${node.html}`))
-"""
-
-
-@pytest.mark.parametrize("name", parse_toc_yaml(course.ROOT / "_toc.yml"))
-def test_axe_finds_no_serious_fault(browser, html, name):
-    page = browser.new_page(color_scheme="light", reduced_motion="reduce")
-    page.goto(f"{html.as_uri()}/{name}.html")
-    page.add_script_tag(path=AXE)
-    light = page.evaluate(FAULTS, {"resultTypes": ["violations"]})
-    page.emulate_media(color_scheme="dark")
-    page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
-    dark = page.evaluate(FAULTS, {"resultTypes": ["violations"]})
-    page.close()
-    assert (light, dark) == ([], [])

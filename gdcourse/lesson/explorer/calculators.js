@@ -205,11 +205,11 @@ KINDS.price = ({ name }) => {
     const spent = sizes.map((size) => multiples(size, state).time);
     return {
       height: LOW,
-      legend: [["time to the target", both], ["if only steps counted", noisy], ["if only rows counted", busy], ["b*", THEORY], ["your b", { colour: PINK, shape: DISC }]],
+      legend: [["time to the target", both], ["fixed cost of the steps", noisy], ["time of the rows", busy], ["b*", THEORY], ["your b", { colour: PINK, shape: DISC }]],
       head: ["from your numbers", "value"],
       rows: [
-        ["knee of the machine, b₀ = r t₀", `${number(knee)} rows`, busy],
-        ["noise scale, B", `${number(state.noise)} rows`, noisy],
+        ["knee of the machine, b₀ = r t₀", `${number(knee)} rows`],
+        ["noise scale, B", `${number(state.noise)} rows`],
         ["b* = √(B b₀)", `${number(best)} rows`, THEORY],
         [`time with b = ${count(b)}, of the least`, number(time), { colour: PINK, shape: DISC }],
         ["its steps, of the fewest", number(steps)],
@@ -218,7 +218,7 @@ KINDS.price = ({ name }) => {
       spoken: `b* is ${number(best)}; with b = ${count(b)} the time is ${number(time)} times the least`,
       goals: [
         ["Choose b within 10 % of the least time.", time <= 1.1],
-        ["Lose an eighth or more by being off by a factor of 2.", time >= 1.12 && Math.abs(Math.log2(b / best)) <= 1.05],
+        ["Find numbers with which one row at a time is best.", best <= 1],
         ["Make b* ten thousand or more.", best >= 1e4],
       ],
       picture: plane.axes("batch size b", "time to the target, of the least") + clipped(name, CHART,

@@ -7,7 +7,7 @@ from gdcourse.base import validation
 from gdcourse.engine.cluster import balanced_workers, data_parallel_step
 from gdcourse.lesson.explorer.figure import choice, log_grid, show, slider
 
-__all__ = ["axis_toggle", "memory_calculator", "scaling_calculator"]
+__all__ = ["axis_toggle", "batch_calculator", "memory_calculator", "scaling_calculator"]
 
 VARIANTS = ("full batch", "mini-batch", "SGD")  # have a colour
 
@@ -181,6 +181,51 @@ def memory_calculator(
         "larger of the shortest step and a time in proportion to the rows."
     )
     return show(name, "memory", label, {"controls": controls})
+
+
+def batch_calculator(
+    *, overhead, rows_per_second, noise_scale, batch_size, name="batch-calculator"
+):
+    """The batch size with the least time to a target, from two numbers of a machine and one of a
+    job: b* = √(B b₀), where b₀ = r t₀.
+
+    Parameters
+    ----------
+    overhead : float
+        t₀, the seconds of a step, whatever its batch.
+    rows_per_second : float
+        r: a row adds 1/r seconds to a step.
+    noise_scale : float
+        B, the critical batch size: S(b) = S_min (1 + B/b) steps reach the target.
+    batch_size : int
+        Where its control stands at first.
+    name : str
+
+    Returns
+    -------
+    Explorer
+    """
+    overhead = validation.check_positive("overhead", overhead)
+    speed = validation.check_positive("rows_per_second", rows_per_second)
+    noise = validation.check_positive("noise_scale", noise_scale)
+    batch_size = validation.check_count("batch_size", batch_size)
+    controls = {
+        "overhead": slider("Fixed cost of a step, t₀", "seconds", log_grid(1e-8, 10, 5), overhead),
+        "speed": slider("Rows a second at most, r", "number", log_grid(1, 1e9, 5), speed),
+        "noise": slider("Noise scale, B", "number", log_grid(1, 1e6, 5), noise),
+        "batch_size": slider("Your batch size", "rows", [2**k for k in range(20)], batch_size),
+    }
+    presets = {
+        "a compiled loop": {"overhead": 1e-7, "speed": 1e7},
+        "an accelerator": {"overhead": 1e-3, "speed": 1e6},
+        "workers on a slow network": {"overhead": 1.0, "speed": 1e4},
+        "a noisier job": {"noise": 1e4},
+    }
+    label = (
+        "Time to a target against the batch size, both logarithmic, and its two parts: the fixed "
+        "cost of the steps falls, the time of the rows rises. A dashed line stands at the least."
+    )
+    return show(name, "price", label, {"controls": controls, "presets": presets})
 
 
 def scaling_calculator(
