@@ -107,6 +107,20 @@ $$ (eq-one)
 The {term}`mini-batch <mini-batch>`, {term}`steps <step>`, the [glossary](glossary.md#step).
 :::
 
+Word
+: What it means.
+
+:::::{grid} 1 2
+:gutter: 3
+
+::::{grid-item-card} 1 One
+:link: one
+:link-type: doc
+
+Why?
+::::
+:::::
+
 :::{exercise}
 :label: ex-one
 
@@ -143,6 +157,10 @@ $$
 The mini-batch, steps, the glossary.
 
 </details>
+
+Word: What it means.
+
+- [1 One](one.ipynb): Why?
 """
 
 

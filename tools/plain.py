@@ -19,6 +19,7 @@ OPTION = re.compile(r":([\w-]+): *(.*)")
 FORMULA = re.compile(r"\$\$(?P<formula>[^$]+?)\s*\$\$(?: *\((?P<label>[\w-]+)\))?")
 EXERCISE = re.compile(r"^(?::{3,}|`{3,})\{exercise\}.*\n:label: *(\S+)", re.M)
 ROLE = re.compile(r"\{(?P<role>[\w:-]+)\}`(?P<text>[^`<]*?)(?: *<(?P<target>[^`>]+)>)?`")
+DEFINED = re.compile(r"^(?=\S)(.+)\n: +", re.M)
 PAGE = re.compile(r"(?<!!)\[(?P<words>[^\]]+)\]\((?!https?:)(?P<file>[^)#\s]+)[^)\s]*\)")
 
 
@@ -153,7 +154,8 @@ class Writer:
         if name == "button-ref":
             return []
         if name == "grid-item-card":
-            return [f"**{title}.** {' '.join(self.write(body)).strip()}", ""]
+            link = self.write_text(f"[{title}]({options['link']}.ipynb)")
+            return [f"- {link}: {' '.join(self.write(body)).strip()}"]
         title = self.write_text(title) or name.capitalize()
         if name == "solution":
             title = f"Solution to exercise {self.book.numbers[title]}"
@@ -169,7 +171,7 @@ class Writer:
 
     def write_text(self, text):
         """Return prose without roles, without labels of formulas and links to other pages."""
-        text = FORMULA.sub(self.write_formula, text)
+        text = DEFINED.sub(r"\1: ", FORMULA.sub(self.write_formula, text))
         return PAGE.sub(self.write_link, ROLE.sub(self.write_role, text))
 
     def write_formula(self, found):
@@ -181,6 +183,8 @@ class Writer:
     def write_caption(self, drawn_by, figure):
         """Return the cell that follows a figure: its number and its caption."""
         text = f"Figure {self.book.numbers[figure['name']]}: {self.write_text(figure['caption'])}"
+        if self.solved:
+            text = fold(f"Solution to exercise {self.solved}", text)
         name = f"{drawn_by}-caption"
         return {"cell_type": "markdown", "id": name, "metadata": {}, "source": text}
 

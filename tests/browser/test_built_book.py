@@ -397,6 +397,8 @@ def test_a_downloaded_notebook_has_the_numbers_of_its_page(html):
         numbers |= dict(re.findall(r'id="(ex-[\w-]+)">\s*<p.*?>Exercise ([\d.]+) ?<', text))
         equations = re.findall(r'"eqno">\(([\d.]+)\)<a [^>]*href="#equation-([\w-]+)"', text)
         numbers |= {label: number for number, label in equations}
+        figures = r'id="(fig-[\w-]+)".*?"caption-number">Figure ([\d.]+) ?<'
+        numbers |= dict(re.findall(figures, text, re.S))
     assert len(numbers) > 80
     assert numbers == plain.Book(course.ROOT).numbers
 
