@@ -4,6 +4,7 @@
     python3 course.py book                  build the book into _build/html
     python3 course.py zip                   the same, packed: unpack it and open index.html
     python3 course.py pdf                   the same, on paper: one PDF of all pages
+    python3 course.py epub                  the same, for a reader of electronic books
     python3 course.py serve                 read it in a browser, at a local address
     python3 course.py test [ARGUMENT ...]   lint, build and test; arguments go to pytest
     python3 course.py lab [ARGUMENT ...]    work in JupyterLab, in copies of the chapters
@@ -14,12 +15,12 @@
     python3 course.py lint                  ruff over the code, codespell over the prose
     python3 course.py bench [ARGUMENT ...]  side-by-side timings, on this machine
 
-With --no-solutions, `book`, `zip`, `pdf` and `serve` leave out the worked solutions, for teachers;
-with --no-live, the Python that runs a page's cells in the page. `lab` has no solutions either: it
-opens work/, where what you write stays yours when the course changes. With --solutions, it opens
-the chapters themselves. With --reference, `pdf` also prints the pages of the package and of the
-experiments. With --quick, `test` leaves out what needs a book, a kernel, a browser or workers; with
---coverage, it also holds the share of the package that the suite runs.
+With --no-solutions, `book`, `zip`, `pdf`, `epub` and `serve` leave out the worked solutions, for
+teachers; with --no-live, the Python that runs a page's cells in the page. `lab` has no solutions
+either: it opens work/, where what you write stays yours when the course changes. With --solutions,
+it opens the chapters themselves. With --reference, `pdf` and `epub` also have the pages of the
+package and of the experiments. With --quick, `test` leaves out what needs a book, a kernel, a
+browser or workers; with --coverage, it also holds the share of the package that the suite runs.
 
 It needs Python 3.11 or later and nothing else: every verb first makes .venv and installs
 requirements.txt into it, where they are missing or have changed, and then runs inside it. Where
@@ -258,9 +259,21 @@ def print_pdf(*options):
     """Build the book and print its pages into one PDF, with a browser."""
     from tools.paper import print_book
 
+    return write_pages(print_book, options, ".pdf")
+
+
+def bind_epub(*options):
+    """Build the book and write its pages into one ePub, with a browser."""
+    from tools.epub import bind_book
+
+    return write_pages(bind_book, options, ".epub")
+
+
+def write_pages(write, options, suffix):
+    """Build the book and let `write` turn it into one file, with --reference all of its pages."""
     of_book = tuple(option for option in options if option != "--reference")
-    write = functools.partial(print_book, reference=of_book != options)
-    return build(*of_book) or write_file(write, of_book, ".pdf")
+    write = functools.partial(write, reference=of_book != options)
+    return build(*of_book) or write_file(write, of_book, suffix)
 
 
 def write_file(write, options, suffix):
@@ -399,6 +412,7 @@ VERBS = {
     "book": build,
     "zip": pack,
     "pdf": print_pdf,
+    "epub": bind_epub,
     "serve": serve,
     "test": test,
     "lab": open_lab,
