@@ -883,7 +883,7 @@ def test_no_worker_is_left_behind(slow):
 @pytest.mark.parametrize("button", ["Start over", "Stop"])
 def test_a_run_can_be_called_off_before_the_interpreter_has_come(slow, button):
     held = []
-    slow.route("**/micropython.js", lambda route: held.append(route))  # noqa: PLW0108
+    slow.route("**/micropython.js", lambda route: held.append(route))
     slow.get_by_role("button", name="Run").click()
     slow.get_by_role("button", name=button).click()
     while not held:
