@@ -17,7 +17,6 @@ import statistics
 import subprocess
 import sys
 import traceback
-import tracemalloc
 from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
@@ -29,6 +28,7 @@ import numpy as np
 import gdcourse as gd
 from gdcourse.base.backend import array_namespace, take_rows
 from gdcourse.lesson import tables as results
+from gdcourse.lesson.experiments import fit_step_time, peak_memory
 from gdcourse.rows import InMemory
 
 N_FEATURES, N_HIDDEN, N_CLASSES = 64, 128, 10
@@ -184,12 +184,9 @@ def wall_seconds(run, n_steps):
 
 def host_peak(run):
     """Bytes, as NumPy reports them to `tracemalloc`."""
-    tracemalloc.start()
-    try:
+    with peak_memory() as memory:
         run()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    return memory.peak
 
 
 def event_seconds(cupy):
@@ -267,14 +264,6 @@ def steps(cupy, cases=None):
                     "seconds_per_step": f"{step:.4e}",
                     "bytes_per_second": f"{4 * batch_size * case.X[0].nbytes / step:.4e}",
                 }
-
-
-def fit_step_time(sizes, seconds, law=np.add):
-    """t_0, the knee r·t_0 and the misfit (root mean square, of log t) of t = law(t_0, b/r)."""
-    knees = np.geomspace(sizes[0], sizes[-1], 1000)
-    logs = np.log(seconds / law(1, sizes / knees[:, None]))
-    best = np.argmin(logs.std(axis=1))
-    return np.exp(logs[best].mean()), knees[best], logs[best].std()
 
 
 def laws(timed):

@@ -21,6 +21,18 @@ def test_a_linear_problem_has_the_condition_asked_for(condition):
     assert np.std(y - X @ theta) == pytest.approx(0.3, rel=0.02)  # 4 standard errors
 
 
+def test_texts_are_short_or_long_and_short_ones_say_zero_more_often(xp):
+    X, y, lengths = data.token_problem(400, rng=0, xp=xp.namespace)
+    X, y = gd.to_host(X), gd.to_host(y)
+    assert X.shape == (lengths.sum(), 8)
+    assert set(np.unique(y)) == set(range(5))
+    short = lengths < 6
+    assert np.all((lengths >= 30) & (lengths < 60) | (lengths >= 2) & short)
+    assert abs(short.mean() - 0.5) < 4 * 0.5 / 20  # four standard errors of 400 texts
+    of_short = np.repeat(short, lengths)
+    assert (y[of_short] == 0).mean() > (y[~of_short] == 0).mean() + 0.1
+
+
 def test_a_linear_problem_without_noise_is_exact(xp):
     space = xp.namespace
     problem = data.linear_problem(30, 4, noise=0, rng=1, xp=space)

@@ -46,6 +46,48 @@ def test_a_variant_has_one_colour_everywhere(ax, history, variant):
     assert {line.get_label() for line in ax.lines} == {variant}
 
 
+@pytest.mark.parametrize("variant", ["mini-batch", "SGD"])
+def test_a_cloud_has_its_estimates_its_star_and_a_circle_around_it(ax, variant):
+    estimates, exact = np.arange(8.0).reshape(4, 2), np.array([3.0, -1.0])
+    assert figures.cloud(estimates, exact, 2.5, ax, variant=variant) is ax
+    dots, star = ax.collections
+    np.testing.assert_array_equal(dots.get_offsets(), estimates)
+    np.testing.assert_array_equal(star.get_offsets(), [exact])
+    (circle,) = ax.lines
+    distances = np.linalg.norm(circle.get_xydata() - exact, axis=1)
+    np.testing.assert_allclose(distances, 2.5)
+    assert ax.get_legend_handles_labels()[1][:2] == [variant, "full batch"]
+
+
+def test_arrows_point_at_their_vectors_and_bear_their_names(ax):
+    vectors = np.array([[1.0, 2.0], [-3.0, 0.5]])
+    assert figures.arrows(vectors, ["one", "two"], ax) is ax
+    heads = [text for text in ax.texts if text.arrow_patch is not None]
+    np.testing.assert_array_equal([head.xy for head in heads], vectors)
+    named = [text.xy for text in ax.texts if text.get_text() in ("one", "two")]
+    np.testing.assert_array_equal(named, vectors)
+
+
+def test_strips_colour_every_row_that_is_handed_out(ax):
+    orders = {"kept": np.array([[0, 1, 2], [0, 1, 2]]), "turned": np.array([[2, 1, 0], [0, 0, 0]])}
+    assert figures.order_strips(orders, ["r", "g", "b"], 2, ax) is ax
+    colours = [mpl.colors.to_hex(cell.get_facecolor()) for cell in ax.patches]
+    wanted = [mpl.colors.to_hex(c) for c in "rgbrgb" + "bgrrrr"]
+    assert colours == wanted
+    left = np.array([cell.get_x() for cell in ax.patches[:6]])
+    assert (np.diff(left) > 1).tolist() == [False, True, True, True, False]  # gaps
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["kept", "turned"]
+
+
+def test_passes_number_their_rows_and_rule_three_units(ax):
+    assert figures.passes([[[3, 1], [0]], [[2, 0], [1]]], ax) is ax
+    said = [text.get_text() for text in ax.texts]
+    assert said[:6] == list("310201")
+    assert said[6:] == ["steps", *"1234", "samples", *"2356", "epochs", *"12"]
+    frames = [patch for patch in ax.patches if not patch.get_fill()]
+    assert [round(frame.get_width() + 0.06) for frame in frames] == [2, 1, 2, 1]
+
+
 def test_colours_are_distinct():
     assert len(set(figures.COLOURS.values())) == len(figures.COLOURS)
 

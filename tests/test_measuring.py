@@ -124,6 +124,26 @@ def test_a_fit_needs_a_point_more_than_parameters(fit):
         fit([1, 2], [3, 2])
 
 
+@given(st.floats(-16, -5), st.floats(1, 7), st.sampled_from([np.add, np.maximum]))
+def test_the_time_of_a_step_is_taken_apart_by_the_law_that_made_it(log_overhead, log_knee, law):
+    b = 2.0 ** np.arange(13)
+    overhead, knee = math.exp(log_overhead), math.exp(log_knee)
+    seconds = overhead * law(1, b / knee)
+    found = measuring.fit_step_time(b, seconds, law)
+    assert found[:2] == pytest.approx((overhead, knee), rel=0.01)
+    assert found[2] < 0.01
+    other = np.maximum if law is np.add else np.add
+    assert measuring.fit_step_time(b, seconds, other)[2] > 5 * found[2]
+
+
+def test_the_peak_of_memory_is_that_of_the_arrays_alive_at_once():
+    with measuring.peak_memory() as memory:
+        for _ in range(3):
+            halves = np.zeros(250_000), np.zeros(250_000)
+            del halves
+    assert memory.peak == pytest.approx(4e6, rel=0.01)
+
+
 @pytest.mark.parametrize("objective", OBJECTIVES[:6], ids=repr)
 def test_the_largest_curvature_is_that_of_the_hessian(xp, objective):
     theta, X, y = problem(objective, 40)
@@ -148,6 +168,32 @@ def test_a_rate_above_two_over_the_curvature_diverges():
     assert ends[0] < gd.LeastSquares().loss(theta, X, y) < ends[1]
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES[:6], ids=repr)
+def test_the_errors_of_batches_have_the_variance_of_theory(xp, objective):
+    """With and without replacement, within four of the standard errors that epochs give."""
+    theta, X, y = problem(objective, 40)
+    variance = gd.gradient_variance(objective, theta, X, y)
+    there = [xp.asarray(array) for array in (theta, X, y)]
+    for batches, n in ((gd.WithReplacement(8), None), (gd.Shuffled(8), 40)):
+        means = measuring.batch_errors(objective, *there, batches=batches, n_epochs=400, rng=0)
+        error = np.std(means, ddof=1) / 20
+        assert abs(means.mean() - gd.batch_gradient_variance(variance, 8, n)) < 4 * error
+        assert error < 0.1 * means.mean()
+
+
+def test_batches_that_lie_in_order_have_one_error_and_uneven_ones_none():
+    theta, X, y = problem(gd.LeastSquares(), 40)
+    exact = gd.LeastSquares().gradient(theta, X, y)
+    halves = [gd.LeastSquares().gradient(theta, X[i : i + 20], y[i : i + 20]) for i in (0, 20)]
+    expected = np.mean(np.sum((np.array(halves) - exact) ** 2, axis=1))
+    found = measuring.batch_errors(
+        gd.LeastSquares(), theta, X, y, batches=gd.InOrder(20), n_epochs=2
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    with pytest.raises(ValueError, match="of one size, got 1 to 39: set drop_last"):
+        measuring.batch_errors(gd.LeastSquares(), theta, X, y, batches=gd.Shuffled(39), n_epochs=1)
+
+
 def test_accuracy_counts_the_highest_scores():
     objective = gd.SoftmaxRegression(3)
     theta, X, y = problem(objective, 50)
@@ -155,6 +201,18 @@ def test_accuracy_counts_the_highest_scores():
     assert measuring.accuracy(objective, theta, X, y) == expected
     many = measuring.accuracy(objective, np.stack([theta, 0 * theta]), X, y)
     np.testing.assert_allclose(many, [expected, 100 * np.mean(y == 0)])
+
+
+def test_accuracy_on_splits_is_that_of_each_run_on_its_own_test():
+    theta, X, y = problem(gd.SoftmaxRegression(3), 60)
+    splits = [((X[k:40], y[k:40]), (X[40:], y[40:])) for k in (0, 10)]
+    options = {"objective": gd.SoftmaxRegression(3), "learning_rate": 0.3, "n_epochs": 2}
+    for batches in (gd.Shuffled(8), lambda labels: gd.Balanced(8, labels)):
+        found = measuring.accuracy_on_splits(splits, theta, batches=batches, **options)
+        for seed, (train, test) in enumerate(splits):
+            scheme = batches if isinstance(batches, gd.Shuffled) else batches(train[1])
+            end, _ = gd.descend(*train, theta, batches=scheme, rng=seed, **options)
+            assert found[seed] == measuring.accuracy(options["objective"], end, *test)
 
 
 def test_pairs_leave_out_the_luck_that_they_share():

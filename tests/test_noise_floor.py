@@ -1,12 +1,19 @@
 """Where a constant learning rate ends: the predictions against enumeration and simulation."""
 
-from itertools import product
+from itertools import combinations, permutations, product
 
 import numpy as np
 import pytest
 
 import gdcourse as gd
 from gdcourse.lesson import data
+from gdcourse.lesson.theory import (
+    local_sgd_fixed_point,
+    momentum_floor,
+    momentum_losses,
+    order_floors,
+    variance_of_variance,
+)
 
 
 @pytest.fixture
@@ -156,3 +163,120 @@ def test_wrong_arguments_are_named(problem, changed, message):
     arguments = {"X": X, "y": y, "learning_rate": 0.1, "batch_size": 1, "l2": 0.0}
     with pytest.raises(ValueError, match=message):
         gd.stationary_covariance(**(arguments | changed))
+
+
+def test_the_floors_of_four_orders_are_those_of_a_mean():
+    """All features 1: u has the variance σ²n²(n + 1)/12, which 5,000 orders give within 8%."""
+    n, alpha = 50, np.array([1e-3, 4e-3])
+    y = np.random.default_rng(0).standard_normal(n)
+    floors = order_floors(np.ones((n, 1)), y, alpha)
+    near = {"rtol": 4 * (2 / 5000) ** 0.5}
+    np.testing.assert_allclose(floors.with_replacement, alpha / 2 * y.var())
+    np.testing.assert_allclose(floors.shuffled_once, alpha**2 * y.var() * (n + 1) / 12, **near)
+    walk = alpha**3 * y.var() * n * (n + 1) / 24
+    np.testing.assert_allclose(floors.shuffled, walk, **near)
+    assert floors.bend < 1e-12  # the mean drift is zero
+
+
+def test_the_floor_of_the_order_of_the_file_is_where_its_steps_end(problem):
+    X, y = problem
+    best, alpha = np.linalg.lstsq(X, y, rcond=None)[0], 1e-3
+    run = {"batches": gd.InOrder(1), "learning_rate": alpha, "n_epochs": 20_000}
+    end = gd.descend(X, y, best, **run).theta
+    found = np.sum((end - best) ** 2)
+    travel = alpha * np.linalg.norm(X, 2) ** 2
+    assert found == pytest.approx(float(order_floors(X, y, alpha).in_order), rel=2 * travel)
+
+
+def test_fresh_orders_leave_the_mean_drift_of_all_orders(problem):
+    X, y = problem
+    best = np.linalg.lstsq(X, y, rcond=None)[0]
+    g = X * (X @ best - y)[:, None]
+    drifts = [
+        sum(
+            X[k] * (X[k] @ sum(g[j] for j in order[:place]))
+            for place, k in enumerate(order)
+            if place
+        )
+        for order in permutations(range(4))
+    ]
+    mean = np.linalg.solve(X.T @ X, np.mean(drifts, axis=0))
+    floors = order_floors(X, y, 1e-9)
+    assert float(floors.shuffled) == pytest.approx(1e-18 * mean @ mean, rel=1e-5)
+    assert floors.bend > 1e-3
+
+
+@pytest.mark.parametrize("b", [2, 3, 5])
+@pytest.mark.parametrize("replace", [True, False])
+def test_the_variance_of_the_variance_is_that_of_all_batches(b, replace):
+    x = [0.0, 1, 1, 2, 3, 5, 8]
+    batches = product(x, repeat=b) if replace else combinations(x, b)
+    found = np.var(np.var(list(batches), axis=1, ddof=1))
+    assert variance_of_variance(x, b, replace) == pytest.approx(found, rel=1e-9)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_without_momentum_its_floor_is_that_of_sgd(problem, batch_size):
+    for alpha in (0.01, 0.1):
+        floor = momentum_floor(*problem, alpha, 0.0, batch_size)
+        assert floor == pytest.approx(gd.noise_floor(*problem, alpha, batch_size), rel=1e-9)
+    with pytest.raises(ValueError, match="must be low enough"):
+        momentum_floor(*problem, 10.0, 0.5)
+
+
+def test_the_losses_of_momentum_end_on_its_floor(problem):
+    """One solves for the end, the other walks there."""
+    pairs = np.array([[0.02, 0.1, 0.1], [0.9, 0.5, 0.0]])
+    losses = momentum_losses(*problem, np.zeros(2), 2, *pairs, n_steps=3000)
+    floors = [momentum_floor(*problem, *pair, 2) for pair in pairs.T]
+    np.testing.assert_allclose(losses[-1], floors, rtol=1e-6)
+    first = momentum_losses(*problem, np.zeros(2), 2, *pairs, target=2 * min(floors))
+    assert first[-1].min() < 2 * min(floors) <= first[:-1].min()
+
+
+def test_the_losses_of_momentum_are_the_mean_of_runs(problem):
+    """Every row comes with both signs of its residual, so third moments are zero."""
+    X = np.repeat(problem[0], 2, axis=0)
+    best, signs = np.array([1.0, -2.0]), np.tile([0.5, -0.5], 4)
+    problem = X, X @ best + signs
+    lowest = gd.LeastSquares().loss(best, *problem)
+    losses = momentum_losses(*problem, np.zeros(2), 2, 0.1, 0.8, n_steps=12)
+    pair = {"learning_rate": 0.1, "momentum": 0.8, "n_epochs": 3}
+    many = {"batches": gd.WithReplacement(2), "rng": range(4000), "record_every": 1}
+    runs = gd.descend_many(*problem, np.zeros(2), **many, **pair)
+    off = runs.mean() - lowest - losses[:, 0]
+    assert np.all(abs(off) < 4.5 * runs.standard_error() + 1e-12)
+
+
+def sorted_shards():
+    X, y, _ = data.linear_problem(80, 3, noise=1.0, rng=5)
+    order = np.argsort(y)
+    return [(X[part], y[part]) for part in np.split(order, 4)]
+
+
+@pytest.mark.parametrize("n_local", [1, 4, 32])
+def test_a_round_of_local_steps_leaves_the_fixed_point_where_it_is(n_local):
+    shards, alpha = sorted_shards(), 0.05
+    point, ends = local_sgd_fixed_point(shards, n_local, alpha), []
+    for X, y in shards:
+        run = {"batches": gd.FullBatch(), "learning_rate": alpha, "n_epochs": n_local}
+        ends.append(gd.descend(X, y, point, **run).theta)
+    np.testing.assert_allclose(np.mean(ends, axis=0), point, rtol=1e-9)
+    X, y = (np.concatenate(parts) for parts in zip(*shards, strict=True))
+    is_minimiser = np.allclose(point, np.linalg.lstsq(X, y, rcond=None)[0], rtol=1e-6)
+    assert is_minimiser == (n_local == 1)
+
+
+@pytest.mark.parametrize("alpha", [1e-3, 1e-4])
+def test_the_first_order_of_the_drift(alpha):
+    """θ̂ − θ* ≈ α(H − 1)/2·(ΣH_k)⁻¹ ΣH_k∇J_k(θ*), up to the next power of αHL."""
+    shards, n_local = sorted_shards(), 5
+    X, y = (np.concatenate(parts) for parts in zip(*shards, strict=True))
+    best = np.linalg.lstsq(X, y, rcond=None)[0]
+    hessians = [X_k.T @ X_k / 20 for X_k, _ in shards]
+    pulls = [gd.LeastSquares().gradient(best, *shard) for shard in shards]
+    push = sum(h @ g for h, g in zip(hessians, pulls, strict=True))
+    first = alpha * (n_local - 1) / 2 * np.linalg.solve(sum(hessians), push)
+    drift = local_sgd_fixed_point(shards, n_local, alpha) - best
+    largest = max(np.linalg.norm(h, 2) for h in hessians)
+    assert np.linalg.norm(first - drift) < alpha * n_local * largest * np.linalg.norm(drift)

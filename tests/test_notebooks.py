@@ -26,7 +26,9 @@ def faults(notebook):
         found.append("the cells were not executed once each, from top to bottom")
     for number, cell in enumerate(cells, start=1):
         may_fail = "raises-exception" in cell.metadata.get("tags", [])
-        alt_text = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+        told = cell.metadata.get("mystnb", {})
+        alt_text = told.get("image", {}).get("alt", "")
+        caption, label = (told.get("figure", {}).get(key, "") for key in ("caption", "name"))
         for output in cell.outputs:
             if output.output_type == "error" and not may_fail:
                 found.append(f"code cell {number} ends in {output.ename}")
@@ -34,6 +36,12 @@ def faults(notebook):
                 found.append(f"code cell {number} writes to stderr: {output.text.strip()}")
             if "image/png" in output.get("data", {}) and not alt_text.strip():
                 found.append(f"code cell {number} draws a figure without alt text")
+            moves = "Explorer" in output.get("data", {}).get("text/plain", "")
+            if moves or "image/png" in output.get("data", {}):
+                if not re.match(r"\*\*[^*]+[.!?]\*\* \S", caption):
+                    found.append(f"code cell {number} has no caption that begins with its message")
+                if not label.startswith("fig-"):
+                    found.append(f"code cell {number} draws a figure that no text can name")
     return found
 
 
@@ -44,7 +52,8 @@ def executed(tmp_path_factory):
     sources = ["print('a number: 1')", draw.format([0, 1, 2]), draw.format([2, 1, 0])]
     notebook = v4.new_notebook(cells=[v4.new_code_cell(source) for source in sources])
     for cell in notebook.cells[1:]:
-        cell.metadata["mystnb"] = {"image": {"alt": "A line."}}
+        caption = {"caption": "**It is a line.** Drawn once.", "name": "fig-line"}
+        cell.metadata["mystnb"] = {"image": {"alt": "A line."}, "figure": caption}
     path = tmp_path_factory.mktemp("notebook") / "01_small.ipynb"
     nbformat.write(notebook, path)
     assert notebooks.execute(path)
@@ -69,7 +78,11 @@ def test_every_chapter_is_in_the_book():
 
 def reading_times(notebook):
     """The minutes that the box of a chapter states, and those that its words ask for."""
-    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    prose = "\n".join(
+        cell.source
+        for cell in notebook.cells
+        if cell.cell_type == "markdown" and "gd-guess" not in cell.source
+    )
     stated = re.search(r"^\*\*Reading time:\*\* (\d+) minutes", prose, re.M)
     words = re.findall(r"\w+", re.split(r"\n## (?:Exercises|Check yourself)\n", prose)[0])
     return stated and int(stated[1]), len(words) / WORDS_A_MINUTE
@@ -117,7 +130,15 @@ def store_a_warning(notebook):
 
 
 def forget_alt_text(notebook):
-    del notebook.cells[1].metadata["mystnb"]
+    del notebook.cells[1].metadata["mystnb"]["image"]
+
+
+def forget_the_message(notebook):
+    notebook.cells[1].metadata["mystnb"]["figure"]["caption"] = "A line, drawn once."
+
+
+def forget_the_label(notebook):
+    del notebook.cells[1].metadata["mystnb"]["figure"]["name"]
 
 
 @pytest.mark.parametrize(
@@ -128,6 +149,8 @@ def forget_alt_text(notebook):
         (store_an_error, "ends in ValueError"),
         (store_a_warning, "writes to stderr: a warning"),
         (forget_alt_text, "code cell 2 draws a figure without alt text"),
+        (forget_the_message, "code cell 2 has no caption that begins with its message"),
+        (forget_the_label, "code cell 2 draws a figure that no text can name"),
     ],
 )
 def test_a_spoilt_notebook_has_one_fault(executed, spoil, fault):

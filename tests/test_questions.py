@@ -21,6 +21,8 @@ def test_every_chapter_asks():
     asking = {path.stem for path in FILES}
     chapters = {path.stem for path in course.BOOK.glob("*.ipynb")}
     assert asking == chapters - {"capstone", "timings"}
+    counts = {path.stem: [len(asked) for asked in questions.load(path)] for path in FILES}
+    assert all(asked == 4 for name, (asked, _) in counts.items() if name != "bugs")
 
 
 @by_chapter

@@ -1,6 +1,10 @@
 """A compiled sweep is the definition, faster: both must walk the same path."""
 
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 from threading import Thread
 
 import numpy as np
@@ -131,6 +135,30 @@ def test_other_threads_run_during_a_sweep():
         turns.append(time.perf_counter())
     # A sweep that kept the interpreter would be one long pause.
     assert np.diff(turns).max() < 0.5 * (turns[-1] - turns[0])
+
+
+def walk_all():
+    """Every compiled loop, over epochs that end with the last row in memory."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((300, 3)), rng.integers(2, size=300).astype(float)
+    for objective in OBJECTIVES[1], OBJECTIVES[3], OBJECTIVES[4]:
+        theta = np.zeros((3, 3) if objective is OBJECTIVES[4] else 3)
+        for batch_size in (1, 7):
+            epoch = next(gd.Shuffled(batch_size).epochs(300, rng))
+            sweeps.compiled(X, y, theta, objective, epoch, np.full(len(epoch), 0.01))
+        gd.evaluate(objective, theta, X, y)
+
+
+def test_machine_code_reads_nothing_beyond_its_arrays(tmp_path):
+    """What is fetched ahead of the last rows as well; without the check it would change nothing."""
+    tests, package = Path(__file__).parent, Path(gd.__file__).parents[1]
+    checked = {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_OPT": "0"}
+    path = os.pathsep.join(map(str, (tests, package)))
+    subprocess.run(
+        [sys.executable, "-c", "import test_sweeps; test_sweeps.walk_all()"],
+        env=os.environ | checked | {"PYTHONPATH": path},
+        check=True,
+    )
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)

@@ -6,6 +6,8 @@ import time
 import nbclient
 import nbformat
 
+from tools.solutions import fold_code
+
 
 def execute(path):
     """Execute one notebook and write it back normalised; where a cell fails, only show why."""
@@ -57,6 +59,7 @@ def normalise(notebook, name):
             taken.add(cell["id"])
         kept = {key: cell["metadata"][key] for key in KEPT_METADATA if key in cell["metadata"]}
         cell["metadata"] = kept
+    fold_code(notebook["cells"])
     notebook["metadata"] = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python", "pygments_lexer": "ipython3"},

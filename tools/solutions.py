@@ -1,10 +1,11 @@
-"""The sources of the book without the worked solutions."""
+"""The worked solutions in the sources of the book: left out, or folded."""
 
 import json
 import re
 import shutil
 
 SOLUTION = re.compile(r"(?P<fence>:{3,}|`{3,})\{solution(?P<gate>-start|-end|)\}")
+GATE = re.compile(r"^(?::{3,}|`{3,})\{solution-(start|end)\}", re.M)
 
 
 def copy_without_solutions(root, folder):
@@ -43,3 +44,15 @@ def remove_solutions(cells):
             continue
         kept.append(cell)
     return kept
+
+
+def fold_code(cells):
+    """Mark the code that the pages fold, and solutions with what they print, as folded."""
+    gate = "end"
+    for cell in cells:
+        if cell["cell_type"] == "markdown":
+            gate = [gate, *GATE.findall("".join(cell["source"]))][-1]
+        elif gate == "start":
+            cell["metadata"]["jupyter"] = {"source_hidden": True, "outputs_hidden": True}
+        elif "hide-input" in cell["metadata"].get("tags", []):
+            cell["metadata"]["jupyter"] = {"source_hidden": True}

@@ -7,7 +7,16 @@ import numpy as np
 from gdcourse.base import validation
 from gdcourse.base.backend import asarray, take_rows
 
-__all__ = ["breast_cancer", "china", "diabetes", "digits", "linear_problem", "split", "wine"]
+__all__ = [
+    "breast_cancer",
+    "china",
+    "diabetes",
+    "digits",
+    "linear_problem",
+    "split",
+    "token_problem",
+    "wine",
+]
 
 
 class LinearProblem(NamedTuple):
@@ -24,12 +33,14 @@ def linear_problem(n_samples, n_features, *, noise=0.1, condition=1.0, rng=None,
     Parameters
     ----------
     n_samples, n_features : int
+        n and d: rows and columns of X.
     noise : float
         Standard deviation of what is added to y.
     condition : float
         Condition number of the covariance of the features, 1 or more: their variances fall
         evenly on a log scale from 1 to 1/condition.
     rng : numpy.random.Generator, seed or None
+        Decides the problem: the same seed, the same rows.
     xp : module
         Array library of the result.
 
@@ -51,12 +62,64 @@ def linear_problem(n_samples, n_features, *, noise=0.1, condition=1.0, rng=None,
     noise = validation.check_non_negative("noise", noise)
     if validation.check_positive("condition", condition) < 1:
         raise ValueError(f"condition must be 1 or more, got {condition}")
-    rng = np.random.default_rng(rng)
+    rng = validation.check_rng(rng)
     scales = np.geomspace(1, condition**-0.5, n_features)
     X = rng.standard_normal((n_samples, n_features)) * scales
     theta = rng.standard_normal(n_features)
     y = X @ theta + noise * rng.standard_normal(n_samples)
     return LinearProblem(xp.asarray(X), xp.asarray(y), xp.asarray(theta))
+
+
+class TokenProblem(NamedTuple):
+    """The tokens of texts, one text after another, and how many tokens each text has."""
+
+    X: Any
+    y: Any
+    lengths: np.ndarray
+
+
+def token_problem(n_texts, *, rng=None, xp=np):
+    """Short and long texts of random tokens, a row of 8 numbers each, with one of 5 labels.
+
+    A text has 2 to 5 or 30 to 59 tokens, with equal chances. The labels follow a random softmax
+    model, in which label 0 is more frequent in short texts: so a mean over texts is not a mean
+    over tokens.
+
+    Parameters
+    ----------
+    n_texts : int
+        How many texts are made.
+    rng : numpy.random.Generator, seed or None
+        Draws the texts and their labels.
+    xp : module
+        Array library of `X` and `y`.
+
+    Returns
+    -------
+    X : (n_tokens, 8) array
+    y : (n_tokens,) array of labels 0..4
+    lengths : (n_texts,) NumPy array
+        Their sum is the number of tokens.
+
+    Examples
+    --------
+    >>> X, y, lengths = token_problem(4, rng=0)
+    >>> X.shape == (lengths.sum(), 8), y.shape == (lengths.sum(),)
+    (True, True)
+    """
+    n_texts = validation.check_count("n_texts", n_texts)
+    rng = np.random.default_rng(rng)
+    truth = rng.standard_normal((8, 5))
+    texts = []
+    for _ in range(n_texts):
+        short = rng.random() < 0.5
+        length = rng.integers(2, 6) if short else rng.integers(30, 60)
+        tokens = rng.standard_normal((length, 8))
+        scores = tokens @ truth + rng.gumbel(size=(length, 5))
+        scores[:, 0] += 1.5 * short
+        texts.append((tokens, scores.argmax(axis=1) * 1.0))
+    X, y = (np.concatenate(parts) for parts in zip(*texts, strict=True))
+    return TokenProblem(xp.asarray(X), xp.asarray(y), np.array([len(text) for text, _ in texts]))
 
 
 def diabetes(*, standardise=True, xp=np):
@@ -65,6 +128,7 @@ def diabetes(*, standardise=True, xp=np):
     Parameters
     ----------
     standardise : bool
+        Whether to scale as described below; otherwise the values are as they come.
     xp : module
         Array library of the result.
 
@@ -91,6 +155,7 @@ def digits(*, standardise=True, xp=np):
     Parameters
     ----------
     standardise : bool
+        Whether to scale as described below; otherwise the values are as they come.
     xp : module
         Array library of the result.
 
@@ -115,6 +180,7 @@ def breast_cancer(*, standardise=True, xp=np):
     Parameters
     ----------
     standardise : bool
+        Whether to scale as described below; otherwise the values are as they come.
     xp : module
         Array library of the result.
 
@@ -139,6 +205,7 @@ def wine(*, standardise=True, xp=np):
     Parameters
     ----------
     standardise : bool
+        Whether to scale as described below; otherwise the values are as they come.
     xp : module
         Array library of the result.
 
@@ -166,6 +233,7 @@ def china(*, standardise=True, xp=np):
     Parameters
     ----------
     standardise : bool
+        Whether to scale as described below; otherwise the values are as they come.
     xp : module
         Array library of the result.
 
@@ -195,10 +263,13 @@ def split(X, y, *sizes, rng=None):
     Parameters
     ----------
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets or class labels, one for each row of X.
     *sizes : int
         Rows of each part; their sum is at most n.
     rng : numpy.random.Generator, seed or None
+        Decides which rows go where.
 
     Returns
     -------
@@ -215,7 +286,7 @@ def split(X, y, *sizes, rng=None):
     sizes = validation.check_each("sizes", sizes, validation.check_count)
     if sum(sizes) > n:
         raise ValueError(f"sizes must add up to at most {n} rows, got {sum(sizes)}")
-    order = np.random.default_rng(rng).permutation(n)
+    order = validation.check_rng(rng).permutation(n)
     parts = np.split(order, np.cumsum(sizes))[: len(sizes)]
     return [
         (take_rows(X, part), take_rows(y, part)) for part in (asarray(p, like=X) for p in parts)

@@ -1,27 +1,35 @@
 """Procedures that the chapters measure with: tune, time, fit, compare."""
 
 import math
+import tracemalloc
+from contextlib import contextmanager
 from itertools import islice
 from time import perf_counter
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
 
 from gdcourse.base import validation
-from gdcourse.base.backend import asarray, synchronize, to_host
+from gdcourse.base.backend import array_namespace, asarray, synchronize, take_rows, to_host
 from gdcourse.descent import updates
 from gdcourse.engine.many import descend_many
 from gdcourse.objectives import LeastSquares
 from gdcourse.rows import open_problem
+from gdcourse.run import descend
 
 __all__ = [
     "Fit",
     "TunedSteps",
     "accuracy",
+    "accuracy_on_splits",
+    "batch_errors",
     "compare_paired",
     "fit_hyperbola",
     "fit_power",
+    "fit_step_time",
     "largest_curvature",
+    "peak_memory",
     "relative_error",
     "seconds_per_step",
     "steps_to_target",
@@ -41,10 +49,15 @@ def seconds_per_step(
     Parameters
     ----------
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets or class labels, one for each row of X.
     theta_init : array
+        Where to start, shaped as the objective asks: (d,) for the linear models.
     objective : Objective
+        What is minimised, such as ``LeastSquares()``.
     batches : Sampler
+        Which rows each step sees, such as ``Shuffled(batch_size=32)``.
     n_steps : int
         Steps in a measurement; its time is divided by them.
     repeats : int
@@ -181,11 +194,15 @@ def steps_to_target(
     Parameters
     ----------
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets or class labels, one for each row of X.
     theta_init : array
         One start, or one for each of the search's seeds followed by one for each of the report's.
     objective : Objective
+        What is minimised, such as ``LeastSquares()``.
     batches : Sampler
+        Which rows each step sees, such as ``Shuffled(batch_size=32)``.
     target : float
         The loss to reach.
     guess : float
@@ -244,6 +261,7 @@ class Fit(NamedTuple):
     Attributes
     ----------
     parameters, errors : (k,) array
+        What was fitted, and the standard error of each.
     misfit : float
         The root mean square of the relative deviations.
     """
@@ -313,6 +331,67 @@ def fit_power(x, y):
     return Fit(np.array([slope, np.exp(offset)]), errors, misfit)
 
 
+def fit_step_time(batch_sizes, seconds, law=np.add):
+    """t = law(t₀, b/r): the overhead t₀ of a step, and the knee b₀ = r·t₀.
+
+    A law and a knee fix the shape of the curve. Measured times divided by it leave t₀ as the
+    mean of their logarithms; the knee is the one of a thousand that leaves the least spread.
+
+    Parameters
+    ----------
+    batch_sizes, seconds : (m,) array
+        From the smallest batch size to the largest.
+    law : callable
+        ``np.add`` where the two costs add up, ``np.maximum`` where the longer hides the other.
+
+    Returns
+    -------
+    overhead : float
+        t₀, in seconds.
+    knee : float
+        b₀, in rows; rows a second are ``knee / overhead``.
+    misfit : float
+        The root mean square of the deviations of log t.
+
+    Examples
+    --------
+    >>> b = 2 ** np.arange(13)
+    >>> overhead, knee, misfit = fit_step_time(b, 5e-6 + b / 1e7)
+    >>> round(1e6 * overhead, 1), round(knee)
+    (5.0, 50)
+    """
+    batch_sizes, seconds = (np.asarray(values, dtype=float) for values in (batch_sizes, seconds))
+    knees = np.geomspace(batch_sizes[0], batch_sizes[-1], 1000)
+    logs = np.log(seconds / law(1, batch_sizes / knees[:, None]))
+    best = np.argmin(logs.std(axis=1))
+    return float(np.exp(logs[best].mean())), float(knees[best]), float(logs[best].std())
+
+
+@contextmanager
+def peak_memory():
+    """Watch NumPy's allocations in a ``with`` block: the most bytes held above those before.
+
+    Yields
+    ------
+    namespace
+        Whose ``peak``, in bytes, is there when the block has ended.
+
+    Examples
+    --------
+    >>> with peak_memory() as memory:
+    ...     _ = np.zeros(1_000_000) + 1
+    >>> round(memory.peak / 1e6)
+    16
+    """
+    memory = SimpleNamespace(peak=None)
+    tracemalloc.start()
+    try:
+        yield memory
+        memory.peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
 def _solve(design, values):
     """Least squares: the solution, its covariance from the residuals, and their rms."""
     m, k = design.shape
@@ -334,10 +413,15 @@ def largest_curvature(objective, theta, X, y, *, n_iterations=100, step=1e-4, rn
     Parameters
     ----------
     objective : Objective
+        What is minimised, such as ``LeastSquares()``.
     theta : array
+        The parameters, shaped as the objective asks: (d,) for the linear models.
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets or class labels, one for each row of X.
     n_iterations : int
+        Products of the Hessian with a vector.
     step : float
         The length of the difference.
     rng : numpy.random.Generator, seed or None
@@ -356,7 +440,7 @@ def largest_curvature(objective, theta, X, y, *, n_iterations=100, step=1e-4, rn
     """
     objective, theta, data = open_problem(objective, theta, X, y)
     n_iterations = validation.check_count("n_iterations", n_iterations)
-    direction = np.random.default_rng(rng).standard_normal(theta.shape)
+    direction = validation.check_rng(rng).standard_normal(theta.shape)
     for _ in range(n_iterations):
         direction = direction / np.linalg.norm(direction)
         ahead, behind = (
@@ -368,16 +452,76 @@ def largest_curvature(objective, theta, X, y, *, n_iterations=100, step=1e-4, rn
     return curvature
 
 
+def batch_errors(objective, theta, X, y, *, batches, n_epochs, rng=None):
+    """For each epoch, the mean of ‖ĝ_B − ∇J‖² over its batches, at a θ that stays.
+
+    The batches of an epoch depend on each other, so the epochs are the repetitions that a
+    standard error needs.
+
+    Parameters
+    ----------
+    objective : Objective
+        One that takes many batches at once, as those of the package do.
+    theta : array
+        The parameters, shaped as the objective asks: (d,) for the linear models.
+    X : (n, d) array
+        Features, one sample a row.
+    y : (n,) array
+        Targets or class labels, one for each row of X.
+    batches : Sampler
+        With batches of one size: ``drop_last=True`` leaves a short one out.
+    n_epochs : int
+        How many passes over the data are drawn.
+    rng : numpy.random.Generator, seed or None
+        Draws the batches.
+
+    Returns
+    -------
+    (n_epochs,) NumPy array
+
+    Raises
+    ------
+    ValueError
+        Where the batches of an epoch differ in size.
+
+    Examples
+    --------
+    >>> from gdcourse import InOrder
+    >>> X, y = np.ones((4, 1)), np.array([1.0, 3.0, 1.0, 3.0])
+    >>> batch_errors(LeastSquares(), np.zeros(1), X, y, batches=InOrder(1), n_epochs=1)
+    array([1.])
+    """
+    objective, theta, data = open_problem(objective, theta, X, y)
+    n_epochs = validation.check_count("n_epochs", n_epochs)
+    exact, means = data.mean(objective.gradient, theta), []
+    xp, in_order = array_namespace(exact), np.arange(len(data))
+    for epoch in islice(batches.epochs(len(data), rng), n_epochs):
+        sizes = epoch.batch_sizes
+        if np.ptp(sizes):
+            raise ValueError(
+                f"batches must be of one size, got {min(sizes)} to {max(sizes)}: set drop_last=True"
+            )
+        order = in_order if epoch.order is None else epoch.order
+        rows = order[epoch.bounds[0] : epoch.bounds[-1]].reshape(len(epoch), -1)
+        X_B, y_B = (take_rows(array, asarray(rows, like=array)) for array in (data.X, data.y))
+        error = objective.gradient(theta, X_B, y_B) - exact
+        means.append(xp.sum(error**2) / len(epoch))
+    return to_host(xp.stack(means))
+
+
 def accuracy(objective, theta, X, y):
     """The share of rows whose class has the highest score, in percent.
 
     Parameters
     ----------
     objective : SoftmaxRegression, MLP, or another with `predict`
+        A model that gives a score for each class.
     theta : array
         Of one run, or of many: more axes in front.
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array of labels 0, 1, ...
+        Classes, one for each row of X.
 
     Returns
     -------
@@ -392,6 +536,35 @@ def accuracy(objective, theta, X, y):
     scores = to_host(objective.predict(theta, X))
     right = 100 * np.mean(scores.argmax(axis=-1) == to_host(np.asarray(y)), axis=-1)
     return right if right.ndim else float(right)
+
+
+def accuracy_on_splits(splits, theta_init, *, batches, **options):
+    """Train on the first part of each split, in the order of its rows, and test on the second.
+
+    The run of split k has the seed k, so that schemes can be compared pair by pair.
+
+    Parameters
+    ----------
+    splits : sequence of ((X, y), (X_test, y_test))
+        Rows to train on and rows to test on.
+    theta_init : array
+        Where every run starts, shaped as the objective asks.
+    batches : Sampler, or a function
+        A function makes the sampler from the labels of a split, as `Stratified` needs them.
+    **options : optional
+        Further arguments of `descend`: the objective, the learning rate, the epochs.
+
+    Returns
+    -------
+    (n_splits,) NumPy array
+        In percent.
+    """
+    found = []
+    for seed, (train, test) in enumerate(splits):
+        scheme = batches(to_host(train[1])) if callable(batches) else batches
+        theta, _ = descend(*train, theta_init, batches=scheme, rng=seed, **options)
+        found.append(accuracy(options["objective"], theta, *test))
+    return np.array(found)
 
 
 def compare_paired(first, second):

@@ -10,10 +10,14 @@ import numpy as np
 __all__ = [
     "COLOURS",
     "LABELS",
+    "arrows",
+    "cloud",
     "contours",
     "curve",
     "legend_above",
     "mark",
+    "order_strips",
+    "passes",
     "path",
     "points_and_theory",
     "use_style",
@@ -50,7 +54,9 @@ def curve(history, ax, *, x="step", y="loss", offset=0.0, variant=None, **line):
     Parameters
     ----------
     history : History
+        What was recorded along the way.
     ax : matplotlib.axes.Axes
+        Axes to draw on.
     x, y : str
         Columns of the history.
     offset : float
@@ -83,7 +89,9 @@ def contours(first, second, values, ax, *, minimiser=None):
     values : (k, m) array
         The objective, drawn at levels that are even on a log scale.
     ax : matplotlib.axes.Axes
+        Axes to draw on.
     minimiser : pair of float, optional
+        θ* = (θ₁, θ₂), marked with a star.
 
     Returns
     -------
@@ -99,13 +107,151 @@ def contours(first, second, values, ax, *, minimiser=None):
     return ax
 
 
+def arrows(vectors, names, ax):
+    """Vectors as arrows from the origin, each with its name beside its head.
+
+    Parameters
+    ----------
+    vectors : (m, 2) array
+        Their heads, one a row.
+    names : sequence of m str
+        What stands beside the heads.
+    ax : matplotlib.axes.Axes
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        `ax`.
+    """
+    greys = np.linspace(0.45, 0.75, len(names))
+    for (x, y), name, grey in zip(np.asarray(vectors), names, greys, strict=True):
+        arrow = {"arrowstyle": "->", "color": f"{grey}", "lw": 2}
+        ax.annotate("", (x, y), (0, 0), arrowprops=arrow)
+        away = {"ha": "right" if x < 0 else "left", "va": "top" if y < 0 else "bottom"}
+        ax.annotate(name, (x, y), (0, 4 if y > 0 else -4), textcoords="offset points", **away)
+        ax.plot(x, y, alpha=0)  # the arrows decide the limits
+    ax.axhline(0, color="0.7", linewidth=0.8)
+    ax.axvline(0, color="0.7", linewidth=0.8)
+    ax.set(xlabel=r"$\partial J / \partial\theta_1$", ylabel=r"$\partial J / \partial\theta_2$")
+    return ax
+
+
+def cloud(estimates, exact, radius, ax, *, variant="mini-batch"):
+    """Estimates of a gradient, the exact one as a star, and a circle of the typical distance.
+
+    Parameters
+    ----------
+    estimates : (m, 2) array
+        Gradients of batches, one a row.
+    exact : pair of float
+        The gradient of all rows.
+    radius : float
+        What theory gives for the root of the mean square of the distance.
+    ax : matplotlib.axes.Axes
+        Where to draw.
+    variant : str
+        "mini-batch" or "SGD": decides the colour of the estimates, and their label.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        `ax`.
+    """
+    ax.scatter(*np.asarray(estimates).T, s=9, color=COLOURS[variant], label=variant)
+    star = {"s": 130, "marker": "*", "zorder": 4, "color": COLOURS["full batch"]}
+    ax.scatter(*exact, **star, label="full batch")
+    turn = np.exp(1j * np.linspace(0, 2 * np.pi, 200))
+    circle = exact[0] + radius * turn.real, exact[1] + radius * turn.imag
+    line = {"color": COLOURS["theory"], "linewidth": 1.2}
+    ax.plot(*circle, **line, label="theory: the typical distance")
+    ax.set(xlabel=r"$\partial J / \partial\theta_1$", aspect="equal")
+    return ax
+
+
+def order_strips(orders, colours, batch_size, ax):
+    """The rows that some schemes hand out, a strip of coloured cells for each scheme.
+
+    Parameters
+    ----------
+    orders : dict of (n_epochs, n) int arrays
+        The rows in their order, for each name of a scheme.
+    colours : (n,) array of colours
+        Of the rows.
+    batch_size : int
+        Gaps stand between the batches.
+    ax : matplotlib.axes.Axes
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        `ax`.
+    """
+    n_epochs, n = next(iter(orders.values())).shape
+    cells = np.arange(n_epochs * n)
+    places = cells + cells // batch_size * 0.8 + cells // n * 2
+    for line, rows in enumerate(orders.values()):
+        hues = np.asarray(colours)[rows.ravel()]
+        ax.bar(places, 0.7, bottom=-line - 0.35, width=1, color=hues)
+    ax.set(xticks=[], ylim=(0.4 - len(orders), 1.5))
+    ax.set_yticks(-np.arange(len(orders)), orders)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.grid(False)
+    return ax
+
+
+def passes(epochs, ax):
+    """Passes over rows as numbered squares, framed by batch, over rulers of three units.
+
+    Parameters
+    ----------
+    epochs : list of lists of batches
+        A batch is a sequence of row numbers.
+    ax : matplotlib.axes.Axes
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        `ax`.
+    """
+    green, x = COLOURS["mini-batch"], 0
+    steps_at, epochs_at = [], []
+    for k, epoch in enumerate(epochs):
+        for batch in epoch:
+            frame = {"fill": False, "edgecolor": green, "linewidth": 1.6}
+            ax.add_patch(plt.Rectangle((x + 0.03, 0), len(batch) - 0.06, 1, **frame))
+            for row in batch:
+                ax.bar(x + 0.5, 0.84, 0.84, 0.08, color=green, alpha=0.25 * (k + 1))
+                ax.text(x + 0.5, 0.5, row, ha="center", va="center")
+                x += 1
+            steps_at.append(x)
+        epochs_at.append(x)
+    rulers = {"steps": steps_at, "samples": steps_at, "epochs": epochs_at}
+    for level, (name, places) in enumerate(rulers.items()):
+        height = -0.75 - 0.95 * level
+        ax.plot([0, x], [height, height], color="0.6", linewidth=0.8)
+        ax.text(-0.4, height, name, ha="right", va="center")
+        for count, place in enumerate(places, start=1):
+            ax.plot([place] * 2, [height - 0.12, height + 0.12], color="0.4")
+            text = place if name == "samples" else count
+            ax.text(place, height - 0.2, text, ha="center", va="top")
+    ax.set(xlim=(-3.6, x + 0.5), ylim=(-3.4, 1.2))
+    ax.axis("off")
+    return ax
+
+
 def path(thetas, ax, *, variant=None, **line):
     """The way of a descent through two parameters.
 
     Parameters
     ----------
     thetas : (m, 2) array
+        θ₁ and θ₂ after each step.
     ax : matplotlib.axes.Axes
+        Axes to draw on.
     variant : str, optional
         "full batch", "mini-batch" or "SGD": decides colour and label.
     **line : optional
@@ -130,12 +276,15 @@ def points_and_theory(x, measured, theory, ax, *, errors=None, variant=None, lab
     Parameters
     ----------
     x, measured, theory : (m,) array
+        The horizontal axis, what was measured there, and what theory says.
     ax : matplotlib.axes.Axes
+        Axes to draw on.
     errors : (m,) array, optional
         Half the length of each bar.
     variant : str, optional
         "full batch", "mini-batch" or "SGD": decides the colour, and the label without `label`.
     label : str, optional
+        What the legend calls the points.
 
     Returns
     -------
@@ -154,6 +303,7 @@ def legend_above(figure, ax, ncols):
     Parameters
     ----------
     figure : matplotlib.figure.Figure
+        The figure that holds the panels.
     ax : matplotlib.axes.Axes
         Whose lines and points are named.
     ncols : int
@@ -175,8 +325,11 @@ def mark(x, text, ax, *, height=0.97, side="right"):
     Parameters
     ----------
     x : float
+        Where the line stands, in the unit of the axis.
     text : str
+        What is written beside it.
     ax : matplotlib.axes.Axes
+        Axes to draw on.
     height : float
         Where the text ends, from 0 at the bottom of the axes to 1 at their top.
     side : str

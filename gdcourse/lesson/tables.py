@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Table", "read_table", "write_table"]
+__all__ = ["Table", "read_table", "side_by_side", "write_table"]
 
 
 class Table(NamedTuple):
@@ -58,19 +58,25 @@ def write_table(path, header, rows):
     Parameters
     ----------
     path : str or Path
+        Where to write, as comma-separated values.
     header : dict
-        Text without line breaks: the machine, the versions, the date, the command.
+        The machine, the versions, the date, the command: text without line breaks.
     rows : sequence of dict
-        One a measurement, all with the same keys: text or numbers.
+        One a measurement, all with the same keys: numbers, or text without line breaks.
 
     Raises
     ------
     ValueError
-        Where there are no rows, or their keys differ.
+        Where there are no rows, their keys differ, or a text would not be read as it was written.
     """
     rows = list(rows)
     if not rows or any(row.keys() != rows[0].keys() for row in rows):
         raise ValueError("rows must hold at least one dict, all of them with the same keys")
+    for text in (str(cell) for pairs in (header, *rows) for pair in pairs.items() for cell in pair):
+        if text != "".join(text.splitlines()):
+            raise ValueError(f"a text must be of one line, got {text!r}: write it as several")
+    if next(iter(rows[0])).startswith("#"):
+        raise ValueError("the first column must not begin with #, as the header does: rename it")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -86,6 +92,7 @@ def read_table(path):
     Parameters
     ----------
     path : str or Path
+        Where the file is.
 
     Returns
     -------
@@ -98,13 +105,59 @@ def read_table(path):
     ValueError
         Where the file has no rows.
     """
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
-    comments = [line[1:] for line in lines if line.startswith("#")]
-    header = {key.strip(): value.strip() for key, _, value in (c.partition(":") for c in comments)}
-    names, *rows = csv.reader(line for line in lines if not line.startswith("#"))
+    lines = iter(Path(path).read_text(encoding="utf-8").split("\n"))
+    header, names = {}, ""
+    for names in lines:
+        if not names.startswith("#"):
+            break
+        key, _, value = names[1:].partition(":")
+        header[key.strip()] = value.strip()
+    names, *rows = [row for row in csv.reader([names, *lines]) if row] or [()]
     if not rows:
         raise ValueError(f"{path} has no rows below its header")
     return Table(header, dict(zip(names, map(_column, zip(*rows, strict=True)), strict=True)))
+
+
+def side_by_side(table, cases, rows, *, unit="ns a sample", key="who", value="median"):
+    """A part of a table as HTML: a row for each contestant, a column for each case.
+
+    Parameters
+    ----------
+    table : Table
+        From `read_table`.
+    cases : dict of dict
+        For each heading the values that its rows hold, as in ``table.where(**case)``.
+    rows : sequence of str
+        Names in the column `key`; one without a figure in any case is left out.
+    unit : str
+        Stands over the names.
+    key, value : str
+        Columns of the table: of the names, and of the figures.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> columns = {"who": ["a", "b"], "n": [1, 2], "median": [3.0, 4000.0]}
+    >>> table = Table({}, {name: np.array(column) for name, column in columns.items()})
+    >>> html = side_by_side(table, {"n = 2": {"n": 2}}, ["a", "b", "c"])
+    >>> "<th scope='row'>b</th><td>4,000</td>" in html, "<th scope='row'>a</th>" in html
+    (True, False)
+    """
+    head = "".join(f"<th>{name}</th>" for name in (unit, *cases))
+    body = ""
+    for name in rows:
+        found = [table.where(**{key: name}, **case)[value] for case in cases.values()]
+        if any(map(len, found)):
+            cells = (f"{float(one[0]):,.0f}" if len(one) else "–" for one in found)
+            body += f"<tr><th scope='row'>{name}</th>"
+            body += "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    return (
+        f"<table class='table dataframe'><thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table>"
+    )
 
 
 def _column(values):

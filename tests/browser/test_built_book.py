@@ -3,25 +3,29 @@
 import base64
 import hashlib
 import io
+import os
 import re
 import shutil
 import subprocess
 import sys
 import zipfile
 from collections import Counter
-from functools import cache
+from functools import cache, partial
 from html import unescape
 from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree
 
 import nbformat
 import pytest
 from browsing import browser, html, served
 from nbformat import v4
 from PIL import Image
+from pypdf import PdfReader
 from sphinx.search.en import SearchEnglish
 
 import course
-from tools import paper, solutions
+import gdcourse as gd
+from tools import epub, paper, plain, solutions
 from tools.notebooks import normalise
 
 DOI = re.compile(r"10\.\d{4,9}/[!-~]+")
@@ -89,6 +93,19 @@ def test_every_link_out_of_the_book_is_well_formed(html):
     assert sum("doi.org" in link for link in outside) > 10
     assert sorted(filter(malformed, outside)) == []
     print("\n".join(sorted(link for link in outside if not link.startswith("data:"))))
+
+
+def test_every_figure_has_a_number_and_stands_above_its_code(html):
+    numbers = 0
+    for path in pages(html):
+        text = text_of_page(path)
+        drawn = len(re.findall(r'<div class="gd-explorer"|<figure [^>]*>\s*<img', text))
+        captions = re.findall(r'<span class="caption-number">Figure [\d.]+ </span>', text)
+        assert len(captions) == drawn, path.name
+        code_first = r"</details>\s*<div class=\"cell_output[^>]*>\s*<figure"
+        assert not re.search(code_first, text), path.name
+        numbers += drawn
+    assert numbers > 60
 
 
 def test_a_wrong_link_is_seen(tmp_path):
@@ -323,26 +340,65 @@ def test_a_book_without_solutions_shows_none(small_book, tmp_path):
     assert {path.name: found for path in pages(folder) if (found := broken(path))} == {}
 
 
-# A download, a zip, paper
+# A download, a zip, an ePub, paper
+
+NOT_IN_EPUB = {"script", "button", "input", "select", "mjx-container", "svg"}
 
 
-def test_the_download_button_gives_the_notebook(browser, html):
-    stored = (course.BOOK / "02_sgd.ipynb").read_text("utf-8")
+def test_the_download_button_gives_the_notebook_and_its_package(browser, html, tmp_path):
+    written = (html / "_sources" / "book" / "02_sgd.ipynb").read_text("utf-8")
     page = browser.new_page()
     with served(html, "http") as root:
         page.goto(f"{root}/book/02_sgd.html")
-        page.get_by_label("Download this page").click()
-        with page.expect_download() as download:
-            page.locator(".btn-download-source-button").click()
-        assert download.value.suggested_filename == "02_sgd.ipynb"
-        assert download.value.path().read_text("utf-8") == stored
+        for kind in ("source", "wheel"):
+            page.get_by_label("Download this page").click()
+            with page.expect_download() as download:
+                page.locator(f".btn-download-{kind}-button").click()
+            download.value.save_as(tmp_path / download.value.suggested_filename)
+    assert (tmp_path / "02_sgd.ipynb").read_text("utf-8") == written
+    (wheel,) = tmp_path.glob("gdcourse-*-none-any.whl")
+    assert wheel.name in nbformat.read(tmp_path / "02_sgd.ipynb", as_version=4).cells[0].source
     page.goto(f"{html.as_uri()}/book/02_sgd.html")
     page.get_by_label("Download this page").click()
     with page.expect_popup() as shown:  # from the disk a browser shows what it could save
         page.locator(".btn-download-source-button").click()
-    assert shown.value.inner_text("body").strip() == stored.strip()
+    assert shown.value.inner_text("body").strip() == written.strip()
     shown.value.close()
     page.close()
+
+
+def test_a_downloaded_notebook_installs_the_package_or_says_what_is_missing(html, tmp_path):
+    """With a pip that only says what it is asked for, in a Python that has no gdcourse."""
+    (wheel,) = (html / "_static").glob("*.whl")
+    notebook = nbformat.read(html / "_sources" / "book" / "02_sgd.ipynb", as_version=4)
+    (tmp_path / "pip.py").write_text("import sys; print(sys.argv[1:])")
+    command = [sys.executable, "-S", "-c", notebook.cells[0].source]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    call = partial(subprocess.run, command, env=environment, capture_output=True, text=True)
+    assert f"save {wheel.name} beside this notebook" in call(cwd=tmp_path).stderr
+    shutil.copy(wheel, tmp_path)
+    asked = "['install', '--quiet', '{}[notebooks]']"
+    assert asked.format(wheel.name) in call(cwd=tmp_path).stdout
+    there = asked.format(f"../../_static/{wheel.name}")
+    assert there in call(cwd=html / "_sources" / "book").stdout
+
+
+def test_the_wheel_in_the_book_is_the_package(html):
+    (wheel,) = (html / "_static").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        for path in (course.ROOT / "gdcourse").rglob("*.py"):
+            name = path.relative_to(course.ROOT).as_posix()
+            assert archive.read(name) == path.read_bytes()
+
+
+def test_a_downloaded_notebook_has_the_numbers_of_its_page(html):
+    numbers = {}
+    for text in map(text_of_page, pages(html)):
+        numbers |= dict(re.findall(r'id="(ex-[\w-]+)">\s*<p.*?>Exercise ([\d.]+) ?<', text))
+        equations = re.findall(r'"eqno">\(([\d.]+)\)<a [^>]*href="#equation-([\w-]+)"', text)
+        numbers |= {label: number for number, label in equations}
+    assert len(numbers) > 80
+    assert numbers == plain.Book(course.ROOT).numbers
 
 
 def test_the_zip_opens_from_the_disk(browser, html, tmp_path):
@@ -359,6 +415,29 @@ def test_the_zip_opens_from_the_disk(browser, html, tmp_path):
     page.close()
 
 
+def test_an_epub_has_formulas_and_pictures_and_no_script(browser, html, tmp_path):
+    some = ["index", "01_full_batch"]
+    epub.bind_pages(browser, html, some, tmp_path / "book.epub")
+    with zipfile.ZipFile(tmp_path / "book.epub") as archive:
+        first, *names = archive.namelist()
+        assert first == "mimetype"
+        assert archive.read(first) == b"application/epub+zip"
+        pages = {name: archive.read(name).decode("utf-8") for name in names if "xhtml" in name}
+        listed = archive.read("book/book.opf").decode("utf-8")
+    for name, text in pages.items():
+        tree = ElementTree.fromstring(text)
+        dead = {tag for node in tree.iter() if (tag := node.tag.split("}")[1]) in NOT_IN_EPUB}
+        assert dead == set()
+        links = [node.get("href") for node in tree.iter() if node.get("href")]
+        inside = {link.partition("#")[0] for link in links if not link.startswith("https:")}
+        assert inside <= {"", "book.css", *(f"{page}.xhtml" for page in some)}, name
+    assert "<math" in pages["book/index.xhtml"]
+    assert 'src="images/index-0.png"' in pages["book/index.xhtml"]  # a figure that moves
+    pictures = {name for name in names if "/images/" in name}
+    assert len(pictures) > 2
+    assert all(name.removeprefix("book/") in listed for name in {*pictures, *pages})
+
+
 def test_on_paper_every_link_stays_inside(html):
     text = paper.join_pages(html, paper.list_pages())
     addresses = re.findall(r'<a\b[^>]*\shref="([^"]*)"', text)
@@ -370,6 +449,15 @@ def test_on_paper_every_link_stays_inside(html):
     assert folded == []
 
 
+def test_on_paper_a_link_to_a_page_that_is_left_out_is_text(html):
+    names = [name for name in paper.list_pages() if name not in paper.LOOKED_UP]
+    text = paper.join_pages(html, names)
+    inside = set(re.findall(r'<a\b[^>]*\shref="#([^"]*)"', text))
+    assert sorted(inside - set(attributes(text, "id"))) == []
+    assert "Index of experiments" in text
+    assert 'id="experiments"' not in text
+
+
 def test_paper_has_pages_links_and_an_outline(browser, html, tmp_path):
     some = ["index", "01_full_batch", "bibliography"]
     paper.print_pages(browser, html, some, tmp_path / "book.pdf")
@@ -378,4 +466,9 @@ def test_paper_has_pages_links_and_an_outline(browser, html, tmp_path):
     assert len(re.findall(rb"/Type /Page\b", text)) > 10
     assert text.count(b"/Subtype /Link") > 50
     assert b"/Outlines" in text
+    contents, *pages = [page.extract_text() for page in PdfReader(tmp_path / "book.pdf").pages]
+    assert f"Version {gd.__version__}, printed on " in contents
+    found = re.search(r"Least squares in d \+ 1 rows\s+(\d+)", contents)
+    assert "Least squares in d + 1 rows" in pages[int(found[1]) - 2]
+    assert "import gdcourse as gd" in "".join(pages)  # what is folded on a screen
     assert not (html / "book" / "paper.html").exists()

@@ -8,8 +8,7 @@ from itertools import islice, product
 
 import numpy as np
 import pytest
-from browsing import address, browser, html, served
-from sphinx_external_toc.parsing import parse_toc_yaml
+from browsing import browser, html, served
 
 import course
 import gdcourse as gd
@@ -84,7 +83,9 @@ def another(browser, page):
     another.close()
 
 
-@pytest.fixture(scope="module", params=["http", "file"])
+# From the disk, where a browser allows a script less; what asks for a file, a worker, a store or
+# the address also from a server.
+@pytest.fixture(scope="module", params=["file"])
 def page(request, browser, folder):
     """Open the figures; nothing may be asked of another host, and no script may complain."""
     with served(folder, request.param) as root:
@@ -97,6 +98,9 @@ def page(request, browser, folder):
         yield page
         page.close()
         assert [c for c in complaints if not c.startswith((root, "data:", "blob:"))] == []
+
+
+FROM_BOTH = pytest.mark.parametrize("page", ["http", "file"], indirect=True)
 
 
 def payload(figure):
@@ -235,6 +239,7 @@ def test_the_step_of_many_workers_is_that_of_the_package(page, method, scaling):
     np.testing.assert_allclose(found, [*expected, balance], rtol=1e-12)
 
 
+@FROM_BOTH
 def test_the_page_first_shows_what_the_notebook_stores(page, browser, folder):
     silent = browser.new_context(java_script_enabled=False).new_page()
     silent.goto(f"{folder.as_uri()}/figures.html")
@@ -705,6 +710,7 @@ def test_an_example_is_a_state_and_reset_goes_back(page):
     assert numbers(page, "heavy-ball") == before
 
 
+@FROM_BOTH
 def test_the_address_keeps_a_state_and_a_link_takes_it_along(another, browser):
     page = another
     root = page.url.split("#")[0]
@@ -793,6 +799,7 @@ def own_path(page):
     return np.array(page.evaluate(script))
 
 
+@FROM_BOTH
 def test_the_code_as_it_stands_walks_the_path_of_the_package(page):
     run_code(page)
     assert_same(own_path(page), path_in_python(gd.WithReplacement(8), 0.1))
@@ -982,6 +989,7 @@ def test_a_common_error_gets_advice(page, line, advice):
     assert text.startswith("Line 3 of your code, in update:")
 
 
+@FROM_BOTH
 def test_the_text_of_a_reader_outlives_the_page(another):
     page = another
     editor = page.locator("#gd-your-update").get_by_label("Your update rule")
@@ -1035,14 +1043,6 @@ def test_a_figure_of_the_book_is_small():
     } == {}
 
 
-@pytest.mark.parametrize("chapter", sorted({chapter for chapter, _ in stored_figures()}))
-def test_every_figure_of_a_chapter_is_alive_once_the_page_is_loaded(browser, address, chapter):
-    page = browser.new_page()
-    page.goto(f"{address}/book/{chapter}.html")
-    assert page.locator(".gd-alive").count() == page.locator(".gd-explorer").count()
-    page.close()
-
-
 LAYOUT = """(root) => {
     const box = (part) => root.querySelector(part).getBoundingClientRect().toJSON();
     const svg = root.querySelector(".gd-stage > svg");
@@ -1057,14 +1057,19 @@ LAYOUT = """(root) => {
 }"""
 
 
+SCREENS = [(1440, 900), (1280, 800), (768, 1024), (390, 844)]
+
+
 @pytest.mark.parametrize("chapter", sorted({chapter for chapter, _ in stored_figures()}))
-def test_a_figure_fits_the_screen(browser, html, chapter):
+def test_a_figure_fits_every_screen(browser, html, chapter):
     page = browser.new_page(reduced_motion="reduce")
     page.route("**/tex-*.js", lambda route: route.abort())  # formulas take time, and no part
     page.goto(f"{html.as_uri()}/book/{chapter}.html")
-    for width, height in [(1440, 900), (1280, 800), (768, 1024), (390, 844)]:
+    figures = page.locator(".gd-explorer").all()
+    assert figures
+    for width, height in SCREENS:
         page.set_viewport_size({"width": width, "height": height})
-        for figure in page.locator(".gd-explorer").all():
+        for figure in figures:
             found = figure.evaluate(LAYOUT)
             assert found["wide"] <= 0
             assert found["letters"] >= 10.95, found
@@ -1079,25 +1084,3 @@ def test_a_figure_fits_the_screen(browser, html, chapter):
                 assert seen["picture"]["top"] >= 50, seen  # under the header of the page
                 assert seen["picture"]["bottom"] < last.bounding_box()["y"], seen
     page.close()
-
-
-# Accessibility
-
-AXE = course.ROOT / "node_modules" / "axe-core" / "axe.min.js"
-FAULTS = """async (options) => (await axe.run(document, options)).violations
-    .filter(fault => ["serious", "critical"].includes(fault.impact))
-    .flatMap(fault => fault.nodes.map(node => `${fault.id}: ${node.target} ${node.html}`))
-"""
-
-
-@pytest.mark.parametrize("name", parse_toc_yaml(course.ROOT / "_toc.yml"))
-def test_axe_finds_no_serious_fault(browser, html, name):
-    page = browser.new_page(color_scheme="light", reduced_motion="reduce")
-    page.goto(f"{html.as_uri()}/{name}.html")
-    page.add_script_tag(path=AXE)
-    light = page.evaluate(FAULTS, {"resultTypes": ["violations"]})
-    page.emulate_media(color_scheme="dark")
-    page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
-    dark = page.evaluate(FAULTS, {"resultTypes": ["violations"]})
-    page.close()
-    assert (light, dark) == ([], [])

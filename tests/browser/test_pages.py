@@ -26,9 +26,16 @@ MEASURE = """() => ({
         .filter(node => !(node.alt || node.getAttribute("aria-label") || "").trim()
                         || node.alt?.match(/\\.(png|svg|jpe?g)$/)) // Sphinx falls back on the path
         .map(node => node.src || node.id || "svg"),
+    cut: [...document.querySelectorAll("mjx-container[display=true]")]
+        .filter(node => node.scrollWidth > node.clientWidth)
+        .map(node => node.querySelector("mjx-assistive-mml").textContent),
+    overflow: document.documentElement.scrollWidth - window.innerWidth,
+})"""
+FIGURES = """() => ({
     figures: document.querySelectorAll(".gd-explorer").length,
     alive: document.querySelectorAll(".gd-alive").length,
 })"""
+FIT = "document.documentElement.dataset.formulasFit == window.innerWidth"
 
 AXE = course.ROOT / "node_modules" / "axe-core" / "axe.min.js"
 # Most nodes of a page are glyphs of formulas, which axe passes over as hidden, and the tokens of
@@ -66,9 +73,10 @@ class Visit:
     nameless: list
     figures: int
     alive: int
+    cut: list
+    overflow: int
     requests: list
     complaints: list
-    overflow: int
     barriers: dict
 
 
@@ -93,31 +101,30 @@ ON_THE_DISK = [("file", page) for page in FROM_THE_DISK]
 
 @pytest.fixture(scope="module", params=ON_THE_SERVER + ON_THE_DISK, ids="-".join)
 def visit(request, context, roots):
-    """Read one page, wide and narrow, by day and by night, and note what happened."""
+    """Read one page, narrow and wide, by day and by night, and note what happened."""
     scheme, name = request.param
     requests, complaints = [], []
     page = context.new_page()
+    page.set_viewport_size(NARROW)
     page.on("request", lambda sent: requests.append(sent.url))
     page.on("requestfailed", lambda sent: complaints.append(f"not found: {sent.url}"))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
     page.goto(f"{roots[scheme]}/{name}.html")
-    page.evaluate("window.MathJax?.startup?.promise")
-    seen = page.evaluate(MEASURE)
-    page.set_viewport_size(NARROW)
-    overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    seen = page.evaluate(FIGURES)  # as soon as the page is loaded
+    page.wait_for_function(FIT)
+    seen |= page.evaluate(MEASURE)
     outside = [url for url in requests if not url.startswith((roots[scheme], "data:", "blob:"))]
     heard = list(complaints)  # axe makes requests of its own
-    page.set_viewport_size(WIDE)
     barriers = find_barriers(page) if scheme == "http" else None
     page.close()
-    return Visit(
-        name, **seen, requests=outside, complaints=heard, overflow=overflow, barriers=barriers
-    )
+    return Visit(name, **seen, requests=outside, complaints=heard, barriers=barriers)
 
 
 def find_barriers(page):
     """Return the serious faults that axe finds on a page, by theme."""
+    page.set_viewport_size(WIDE)
+    page.wait_for_function(FIT)
     page.emulate_media(reduced_motion="reduce")
     page.evaluate(THIN_OUT)
     page.add_script_tag(path=AXE)
@@ -163,6 +170,36 @@ def test_every_picture_says_what_it_shows(visit):
 
 def test_a_narrow_page_does_not_scroll_sideways(visit):
     assert visit.overflow <= 0
+
+
+def test_no_formula_is_cut_on_a_telephone(visit):
+    assert visit.cut == []
+
+
+def test_a_formula_that_cannot_be_broken_shows_that_it_scrolls(context, roots):
+    page = context.new_page()
+    page.set_viewport_size(NARROW)
+    page.goto(f"{roots['http']}/book/03_minibatch.html")
+    page.wait_for_function(FIT)
+    page.evaluate(
+        """() => {
+            const box = document.querySelector(".bd-article div.math");
+            box.textContent = `\\\\[\\\\underbrace{${"a + ".repeat(15)} a}_{b}\\\\]`;
+            box.id = "wide";
+            return MathJax.typesetPromise([box]);
+        }"""
+    )
+    page.set_viewport_size(NARROW | {"width": 400})
+    page.wait_for_function(FIT)
+    formula = page.locator("#wide mjx-container")
+    assert "gradient" in formula.evaluate("node => getComputedStyle(node).backgroundImage")
+    formula.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.querySelector('#wide mjx-container').scrollLeft > 0")
+    page.set_viewport_size({"width": 2400, "height": 900})
+    page.wait_for_function(FIT)
+    assert page.locator(".gd-scrolls, mjx-container[tabindex]").count() == 0
+    page.close()
 
 
 def test_every_figure_that_moves_is_alive(visit):

@@ -28,6 +28,7 @@ def axis_toggle(histories, *, lowest, overhead, seconds_per_row, target=0.01, na
     target : float
         Share of the first excess loss that the table counts to; the reader can move it.
     name : str
+        A name for the figure, its own on its page.
 
     Returns
     -------
@@ -116,8 +117,16 @@ def memory_calculator(
 
     Parameters
     ----------
-    n_parameters, activations_per_sample, batch_size, bytes_per_value, optimizer_states
-        As in `training_memory`.
+    n_parameters : int
+        Numbers that the model learns.
+    activations_per_sample : int
+        Values kept for the backward pass, per sample.
+    batch_size : int
+        b, rows whose activations are in memory at once.
+    bytes_per_value : int
+        4 for single precision.
+    optimizer_states : int
+        Values kept per parameter: 0 for gradient descent, 1 for momentum, 2 for Adam.
     device_memory : float
         Bytes.
     overhead : float
@@ -125,6 +134,7 @@ def memory_calculator(
     rows_per_second : float
         r, the throughput of a large batch.
     name : str
+        A name for the figure, its own on its page.
 
     Returns
     -------
@@ -237,15 +247,25 @@ def scaling_calculator(
     Parameters
     ----------
     n_workers : int
+        P, where its control stands at first.
     n_parameters, bytes_per_value : int
         Their product is the size of a gradient.
     batch_size : int
         Rows of all workers together, or with ``scaling="weak"`` of each of them.
-    seconds_per_sample, bandwidth, latency, local_steps, method
-        As in `data_parallel_step`.
+    seconds_per_sample : float
+        Time of one worker for the gradient of one row.
+    bandwidth : float
+        Bytes a second, of each worker's link.
+    latency : float
+        Seconds that a message takes however short it is.
+    local_steps : int
+        Steps that a worker makes by itself between two averages.
+    method : str
+        ``"ring"``, ``"tree"`` or ``"star"``, see `allreduce_seconds`.
     scaling : str
-        As in `balanced_workers`.
+        ``"strong"`` for a batch of a fixed size, ``"weak"`` for one of a fixed size a worker.
     name : str
+        A name for the figure, its own on its page.
 
     Returns
     -------

@@ -1,0 +1,46 @@
+"""Put into the built book what sets its formulas: MathJax, from npm.
+
+Only the parts that its pages load are copied. MathJax 4 breaks a
+formula that is wider than its place, which on a telephone is most.
+"""
+
+import shutil
+from pathlib import Path
+
+PACKAGES = Path(__file__).resolve().parents[2] / "node_modules"
+MATHJAX = PACKAGES / "mathjax"
+FONT = PACKAGES / "@mathjax" / "mathjax-tex-font"
+PARTS = (
+    "core.js",
+    "input/tex.js",
+    "output/chtml.js",
+    "a11y/assistive-mml.js",
+)
+SETTINGS = {
+    "loader": {"load": [part.removesuffix(".js") for part in PARTS]},
+    "output": {
+        "font": "mathjax-tex",
+        "fontPath": "[mathjax]/font",
+        "displayOverflow": "linebreak",
+    },
+}
+
+
+def setup(app):
+    """Tell Sphinx what a page loads, and when to copy it."""
+    app.config.mathjax_path = "mathjax/startup.js"
+    app.config.mathjax3_config = SETTINGS
+    app.connect("build-finished", copy)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def copy(app, exception):
+    """Copy what the pages load."""
+    if exception is not None or app.builder.format != "html":
+        return
+    target = Path(app.outdir) / "_static" / "mathjax"
+    for part in ("startup.js", *PARTS):
+        (target / part).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(MATHJAX / part, target / part)
+    shutil.copytree(FONT / "chtml", target / "font" / "chtml")
+    shutil.copy(FONT / "chtml.js", target / "font")
