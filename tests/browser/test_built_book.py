@@ -99,7 +99,9 @@ def test_every_figure_has_a_number_and_stands_above_its_code(html):
         drawn = len(re.findall(r'<div class="gd-explorer"|<figure [^>]*>\s*<img', text))
         captions = re.findall(r'<span class="caption-number">Figure [\d.]+ </span>', text)
         assert len(captions) == drawn, path.name
-        assert not re.search(r"</details>\s*<div class=\"cell_output[^>]*>\s*<figure", text), path.name
+        assert not re.search(r"</details>\s*<div class=\"cell_output[^>]*>\s*<figure", text), (
+            path.name
+        )
         numbers += drawn
     assert numbers > 60
 
