@@ -12,7 +12,6 @@ from pathlib import Path
 
 from bs4 import BeautifulSoup
 from docutils import nodes
-from sphinx.util.osutil import relative_uri
 
 UNUSED = ("**/*.map", "locales", "images/logo_*", "webpack-macros.html")
 TAGS = """
@@ -54,8 +53,9 @@ def finish(app, exception):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     page = Path(app.outdir, "book", "glossary.html")
     terms = read_terms(page.read_text("utf-8")) if page.exists() else {}
-    text = f"globalThis.gdTerms = {json.dumps(terms, ensure_ascii=False)};"
-    (static / "glossary_terms.js").write_text(text, "utf-8")
+    text = json.dumps(terms, ensure_ascii=False)
+    script = f"globalThis.gdTerms = {text};"
+    (static / "glossary_terms.js").write_text(script, "utf-8")
 
 
 def read_terms(text):
