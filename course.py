@@ -4,6 +4,7 @@
     python3 course.py book                  build the book into _build/html
     python3 course.py zip                   the same, packed: unpack it and open index.html
     python3 course.py pdf                   the same, on paper: one PDF of all pages
+    python3 course.py epub                  the same, for a reader of electronic books
     python3 course.py serve                 read it in a browser, at a local address
     python3 course.py test [ARGUMENT ...]   lint, build and test; arguments go to pytest
     python3 course.py lab [ARGUMENT ...]    work in JupyterLab, in copies of the chapters
@@ -14,13 +15,13 @@
     python3 course.py lint                  ruff over the code, codespell over the prose
     python3 course.py bench [ARGUMENT ...]  side-by-side timings, on this machine
 
-With --no-solutions, `book`, `zip`, `pdf` and `serve` leave out the worked solutions, for teachers;
-with --no-live, the Python that runs a page's cells in the page. `lab` has no solutions either: it
-opens work/, where what you write stays yours when the course changes. With --solutions, it opens
-the chapters themselves. With --reference, `pdf` also prints the pages of the package and of the
-experiments. With --quick, `test` leaves out what needs a book, a kernel, a browser or workers; with
---coverage, it also holds the share of the package that the suite runs; with --live, it lets every
-page run its cells to their end in a browser, instead of the suite.
+With --no-solutions, `book`, `zip`, `pdf`, `epub` and `serve` leave out the worked solutions, for
+teachers; with --no-live, the Python that runs a page's cells in the page. `lab` has no solutions
+either: it opens work/, where what you write stays yours when the course changes. With --solutions,
+it opens the chapters themselves. With --reference, `pdf` and `epub` also have the pages of the
+package and of the experiments. With --quick, `test` leaves out what needs a book, a kernel, a
+browser or workers; with --coverage, it also holds the share of the package that the suite runs; with
+--live, it lets every page run its cells to their end in a browser, instead of the suite.
 
 It needs Python 3.11 or later and nothing else: every verb first makes .venv and installs
 requirements.txt into it, where they are missing or have changed, and then runs inside it. Where
@@ -259,9 +260,21 @@ def print_pdf(*options):
     """Build the book and print its pages into one PDF, with a browser."""
     from tools.paper import print_book
 
+    return write_pages(print_book, options, ".pdf")
+
+
+def bind_epub(*options):
+    """Build the book and write its pages into one ePub, with a browser."""
+    from tools.epub import bind_book
+
+    return write_pages(bind_book, options, ".epub")
+
+
+def write_pages(write, options, suffix):
+    """Build the book and let `write` turn it into one file, with --reference all of its pages."""
     of_book = tuple(option for option in options if option != "--reference")
-    write = functools.partial(print_book, reference=of_book != options)
-    return build(*of_book) or write_file(write, of_book, ".pdf")
+    write = functools.partial(write, reference=of_book != options)
+    return build(*of_book) or write_file(write, of_book, suffix)
 
 
 def write_file(write, options, suffix):
@@ -300,22 +313,24 @@ def serve(*options):
 
 # The chapters
 
-QUIET = ("--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",)  # asks no host
+NO_UPDATES = "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"  # asks no host
 
 
 def open_lab(*arguments):
     """Open JupyterLab on copies of the chapters to work in; with --solutions, on the chapters."""
     own = ("--solutions", "--no-solutions")
     given = [argument for argument in arguments if argument not in own]
-    if "--solutions" in arguments:
-        return run("jupyterlab", BOOK, *QUIET, *given)
+    shown = BOOK if "--solutions" in arguments else WORK
     if BOOK.is_dir():  # a student's copy of the course has only work/
-        from tools.working_copy import update
+        from tools.working_copy import trust, update
 
-        update(ROOT, WORK)
-    # The copies are plain Markdown: what reads MyST would only lose their folds.
-    os.environ["JUPYTER_CONFIG_PATH"] = str(ROOT / "tools" / "jupyter")
-    return run("jupyterlab", WORK, *QUIET, *given)
+        if shown is WORK:
+            update(ROOT, WORK)
+        else:
+            for chapter in BOOK.glob("*.ipynb"):
+                trust(chapter)
+    os.environ["JUPYTER_CONFIG_PATH"] = str(ROOT / "tools" / "jupyter" / shown.name)
+    return run("jupyterlab", shown, NO_UPDATES, *given)
 
 
 def pack_for_class(folder=BUILD / "class"):
@@ -403,6 +418,7 @@ VERBS = {
     "book": build,
     "zip": pack,
     "pdf": print_pdf,
+    "epub": bind_epub,
     "serve": serve,
     "test": test,
     "lab": open_lab,

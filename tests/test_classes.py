@@ -50,6 +50,7 @@ def test_a_class_receives_what_runs_and_no_solution(received):
     assert {"course.py", "pyproject.toml", "README.md", "gdcourse/__init__.py"} <= set(received)
     assert "work/02_sgd.ipynb" in received
     assert not any(name.startswith(("book/", "tests/", "tools/solutions")) for name in received)
+    assert "work/timings.ipynb" not in received  # it reads files that lie beside it in the book
     solved = set()
     for path in course.BOOK.glob("*.ipynb"):
         gate = "end"

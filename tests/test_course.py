@@ -54,7 +54,9 @@ def test_an_old_python_is_one_sentence(monkeypatch):
 
 
 def test_an_unknown_verb_names_the_verbs():
-    assert "no verb 'publish'; the verbs are book, zip, pdf, serve" in course.main(["publish"])
+    assert "no verb 'publish'; the verbs are book, zip, pdf, epub, serve" in course.main(
+        ["publish"]
+    )
 
 
 def test_a_verb_without_arguments_refuses_them():

@@ -189,7 +189,8 @@ def signature(function):
     except ValueError:
         first = function.__doc__.strip().splitlines()[0]
         arguments = re.search(r"\((.*)\)", first)[1]
-        arguments = re.sub(r"\b(?:int|size_t|bool|intptr_t) (?=\w)", "", arguments)  # types of C
+        types_of_c = r"\b(?:int|size_t|Py_ssize_t|bool|intptr_t) (?=\w)"
+        arguments = re.sub(types_of_c, "", arguments)
         namespace = {}
         exec(f"def written({arguments}): pass", {"_malloc": None}, namespace)
         return inspect.signature(namespace["written"])

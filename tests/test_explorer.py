@@ -576,3 +576,25 @@ def test_the_figures_need_no_matplotlib_and_the_package_no_figures():
     code = "import sys, gdcourse; assert 'gdcourse.lesson.explorer' not in sys.modules\n"
     code += "from gdcourse.lesson import explorer; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("return theta if step < 3 else None", "two numbers, got None at step 3"),
+        ("return theta[:1]", r"two numbers, got \[.*\] at step 0"),
+        ("return 'ab'", "two numbers, got 'ab' at step 0"),
+        ("return [theta, theta]", r"two numbers, got \[\[.*\]\] at step 0"),
+    ],
+)
+def test_an_update_that_returns_something_else_is_told_with_its_step(monkeypatch, body, message):
+    given = payload(FIGURES["your-update"]())
+    batches = [[0, 1]] * given["steps"]
+    page = SimpleNamespace(
+        given=json.dumps(given | {"rate": 0.1, "batches": batches}),
+        code=f"def update(theta, X, y, learning_rate, step):\n    {body}\n",
+        add=lambda first, second: None,
+    )
+    monkeypatch.setitem(sys.modules, "page", page)
+    with pytest.raises(ValueError, match=message):
+        exec(given["harness"], {})

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 from threading import Thread
 
@@ -135,6 +136,24 @@ def test_other_threads_run_during_a_sweep():
         turns.append(time.perf_counter())
     # A sweep that kept the interpreter would be one long pause.
     assert np.diff(turns).max() < 0.5 * (turns[-1] - turns[0])
+
+
+@pytest.mark.parametrize("n_runs", [3, 4, 9])
+@pytest.mark.parametrize("d", [sweeps.SHORT, sweeps.SHORT + 1])
+def test_runs_that_take_turns_walk_as_each_does_alone(n_runs, d):
+    objective = gd.LeastSquares(l2=0.3)
+    X, y, theta = problem({"n": 40, "d": d, "seed": 3, "dtype": np.float64})
+    epochs = list(islice(gd.Shuffled(1).epochs(40, 0), 2))
+    rates = np.array([[0.01], [0.02], [0.03]]).repeat(40, axis=1)
+    thetas = np.stack([theta * k for k in range(n_runs)])
+    order_of, rate_of = np.arange(n_runs) % 2, np.arange(n_runs) % 3
+    expected = [
+        sweeps.compiled(X, y, start, objective, epochs[order_of[k]], rates[rate_of[k]])
+        for k, start in enumerate(thetas.copy())
+    ]
+    orders, bounds = np.stack([epoch.order for epoch in epochs]), epochs[0].bounds
+    sweeps.sweep_runs(X, y, thetas, objective, orders, order_of, bounds, rates, rate_of)
+    np.testing.assert_allclose(thetas, expected, rtol=1e-12)
 
 
 def walk_all():

@@ -83,6 +83,22 @@ def updates(**changes):
     return gd.updates(**(good | changes))
 
 
+def many(**changes):
+    good = {"X": X, "y": Y, "theta_init": THETA, "batches": gd.Shuffled(5)}
+    return gd.descend_many(
+        **(good | {"learning_rate": [0.1], "n_epochs": 3, "rng": range(3)} | changes)
+    )
+
+
+class Uneven:
+    """A reader's sampler whose epochs differ from seed to seed."""
+
+    def epochs(self, n_samples, rng):
+        while True:
+            size = int(rng.integers(1, 5))
+            yield gd.Epoch(np.arange(4), np.arange(0, 5, size) if 4 % size == 0 else [0, 4])
+
+
 class Own:
     """A reader's sampling scheme whose second epoch is not one."""
 
@@ -428,6 +444,58 @@ BAD_CALLS = {
             lambda: list(islice(updates(objective=Mean(gradient=1.0)), 2)),
             TypeError,
             r"(?s)the gradient of Mean\(\) must be an array .*got 1.0.*after step 0 of the descent",
+        ),
+    ],
+    "descend_many": [
+        *(
+            (lambda changes=changes: many(**changes), error, message, *cure)
+            for changes, error, message, *cure in (
+                ({"learning_rate": []}, ValueError, "learning_rate must be one value or a seq"),
+                ({"learning_rate": [0.1, -1]}, ValueError, "learning_rate must be positive"),
+                ({"learning_rate": [0.1, lambda t: 0.0]}, ValueError, "gives 0.0 at step 0"),
+                (
+                    {"learning_rate": lambda step: [0.1, 0.01][step]},
+                    IndexError,
+                    r"(?s)list index .*asked for step 2.*it gave 0.01 for step 1",
+                    "or hold its last one",
+                ),
+                ({"rng": []}, ValueError, "rng must be one value or a sequence of them"),
+                ({"rng": [0, -1]}, ValueError, "rng must be .*got -1", SEED_CURE),
+                ({"rng": 1.5}, TypeError, "rng must be .*got 1.5", SEED_CURE),
+                (
+                    {"theta_init": np.zeros((5, 2))},
+                    ValueError,
+                    "theta_init must be one start, or one for each of the 3 seeds, got shape",
+                ),
+                ({"theta_init": np.zeros(3)}, ValueError, r"theta_init must have shape \(2,\)"),
+                ({"theta_init": np.full((3, 2), NAN)}, ValueError, "theta_init must be finite"),
+                ({"target": "low"}, TypeError, "target must be a number, got 'low'"),
+                ({"batches": gd.Shuffled(99)}, ValueError, "batch_size must be in 1..6, got 99"),
+                ({"batches": Uneven()}, ValueError, "must cut the epochs of all seeds alike"),
+                ({"batches": Own(5)}, TypeError, "(?s)a sampler must yield .*epoch of step 3"),
+                ({"objective": Mean(gradient=1.0)}, TypeError, r"gradient of Mean\(\) must be an"),
+                ({"n_epochs": -1}, ValueError, "n_epochs must be at least 0"),
+                ({"record_every": 0}, ValueError, "record_every must be at least 1"),
+                ({"momentum": 1}, ValueError, "momentum must be less than 1"),
+                ({"nesterov": 1}, TypeError, "nesterov must be True or False, got 1"),
+                ({"keep_theta": "no"}, TypeError, "keep_theta must be True or False"),
+                ({"progress": "no"}, TypeError, "progress must be True or False"),
+                ({"evaluate_on": (X[:, [0, 0, 1]], Y)}, ValueError, "theta must have shape"),
+                ({"evaluate_on": X}, TypeError, r"evaluate_on must be made of pairs \(X, y\)"),
+            )
+        ),
+        (lambda: many().steps_to("low"), TypeError, r"loss must be a number, got 'low'"),
+        (lambda: many().mean("los"), ValueError, r"values must be one of loss, gradient_norm, div"),
+        (
+            lambda: many().mean([1.0]),
+            ValueError,
+            r"values must have the axes of the runs, \(1, 3\)",
+        ),
+        (
+            lambda: many(rng=0).mean(),
+            ValueError,
+            r"these runs have one seed",
+            "give rng a sequence of seeds",
         ),
     ],
     "batch_gradient_descent": [
@@ -938,8 +1006,7 @@ def test_a_bad_input_is_named_at_the_door(call, error, message, cure):
 def test_every_public_function_has_a_bad_input():
     # These compute nothing.
     values = {"History", "Run", "Runs", "Objective", "Sampler", "ShardedArray"}
-    # The first is in test_backend, the last in test_many.
-    elsewhere = {"namespace", "to_host", "schedules", "descend_many"}
+    elsewhere = {"namespace", "to_host", "schedules"}  # the first two are in test_backend
     assert set(gd.__all__) - values - elsewhere <= set(BAD_CALLS)
     assert {f"schedules.{name}" for name in schedules.__all__} <= set(BAD_CALLS)
 

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, requires
 from packaging.requirements import Requirement
 
 from tools.plain import Book
-from tools.working_copy import make_student_notebook
+from tools.working_copy import list_chapters, make_student_notebook
 
 NAME = "gradient-descent"
 HANDED_OUT = ("course.py", "pyproject.toml", "LICENSE", "LICENSE-CC-BY-4.0", "tools/jupyter")
@@ -48,7 +48,7 @@ SYSTEMS = (("linux", "Linux", "posix"), ("darwin", "Darwin", "posix"), ("win32",
 def make_class(root, folder):
     """Write into `folder` the zip for the students, and the teacher's side for nbgrader."""
     book = Book(root)
-    chapters = sorted((root / "book").glob("*.ipynb"))
+    chapters = list_chapters(root, book)
     notebooks = {path.stem: make_student_notebook(path, book) for path in chapters}
     texts = {"README.md": README, "requirements.txt": select_lock(root)}
     for name, notebook in notebooks.items():

@@ -142,9 +142,12 @@ def prepare(article, name, names):
     """
     for mark in article(class_="headerlink"):
         mark.decompose()
+    for link in article(class_="image-reference"):  # to a file that paper does not have
+        link.unwrap()
     for tag in article(True):
         if tag.name == "details":
             tag["open"] = ""
+        del tag["loading"]  # what comes late would not be on paper
         if tag.get("id") and not tag.find_parent("svg"):
             tag["id"] = f"{name}.{tag['id']}"
         if link := INSIDE.fullmatch(tag.get("href", "elsewhere")):

@@ -14,7 +14,10 @@ from docutils import nodes
 from sphinx.addnodes import pending_xref
 
 BOOK = Path(__file__).parents[1]
-PICTURE = '<img class="sd-card-img-top" alt="" loading="lazy" src="{}">'
+PICTURE = (
+    '<img class="sd-card-img-top" alt="" aria-hidden="true" '
+    'loading="lazy" src="{}">'
+)
 TIME = '<p class="gd-minutes">{} minutes</p>'
 
 

@@ -13,6 +13,7 @@ from collections import Counter
 from functools import cache, partial
 from html import unescape
 from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree
 
 import nbformat
 import pytest
@@ -24,7 +25,7 @@ from sphinx.search.en import SearchEnglish
 
 import course
 import gdcourse as gd
-from tools import paper, plain, solutions
+from tools import epub, paper, plain, solutions
 from tools.notebooks import normalise
 
 DOI = re.compile(r"10\.\d{4,9}/[!-~]+")
@@ -339,7 +340,9 @@ def test_a_book_without_solutions_shows_none(small_book, tmp_path):
     assert {path.name: found for path in pages(folder) if (found := broken(path))} == {}
 
 
-# A download, a zip, paper
+# A download, a zip, an ePub, paper
+
+NOT_IN_EPUB = {"script", "button", "input", "select", "mjx-container", "svg"}
 
 
 def test_the_download_button_gives_the_notebook_and_its_package(browser, html, tmp_path):
@@ -394,6 +397,8 @@ def test_a_downloaded_notebook_has_the_numbers_of_its_page(html):
         numbers |= dict(re.findall(r'id="(ex-[\w-]+)">\s*<p.*?>Exercise ([\d.]+) ?<', text))
         equations = re.findall(r'"eqno">\(([\d.]+)\)<a [^>]*href="#equation-([\w-]+)"', text)
         numbers |= {label: number for number, label in equations}
+        figures = r'id="(fig-[\w-]+)".*?"caption-number">Figure ([\d.]+) ?<'
+        numbers |= dict(re.findall(figures, text, re.S))
     assert len(numbers) > 80
     assert numbers == plain.Book(course.ROOT).numbers
 
@@ -410,6 +415,29 @@ def test_the_zip_opens_from_the_disk(browser, html, tmp_path):
     assert page.url == (tmp_path / "book" / "book" / "index.html").as_uri()
     assert missing == []
     page.close()
+
+
+def test_an_epub_has_formulas_and_pictures_and_no_script(browser, html, tmp_path):
+    some = ["index", "01_full_batch"]
+    epub.bind_pages(browser, html, some, tmp_path / "book.epub")
+    with zipfile.ZipFile(tmp_path / "book.epub") as archive:
+        first, *names = archive.namelist()
+        assert first == "mimetype"
+        assert archive.read(first) == b"application/epub+zip"
+        pages = {name: archive.read(name).decode("utf-8") for name in names if "xhtml" in name}
+        listed = archive.read("book/book.opf").decode("utf-8")
+    for name, text in pages.items():
+        tree = ElementTree.fromstring(text)
+        dead = {tag for node in tree.iter() if (tag := node.tag.split("}")[1]) in NOT_IN_EPUB}
+        assert dead == set()
+        links = [node.get("href") for node in tree.iter() if node.get("href")]
+        inside = {link.partition("#")[0] for link in links if not link.startswith("https:")}
+        assert inside <= {"", "book.css", *(f"{page}.xhtml" for page in some)}, name
+    assert "<math" in pages["book/index.xhtml"]
+    assert 'src="images/index-0.png"' in pages["book/index.xhtml"]  # a figure that moves
+    pictures = {name for name in names if "/images/" in name}
+    assert len(pictures) > 2
+    assert all(name.removeprefix("book/") in listed for name in {*pictures, *pages})
 
 
 def test_on_paper_every_link_stays_inside(html):

@@ -200,6 +200,7 @@ def batch_calculator(
     batch_size : int
         Where its control stands at first.
     name : str
+        A name for the figure, its own on its page.
 
     Returns
     -------

@@ -70,7 +70,8 @@ def _walk(given):
             first, second = theta
             page.add(first + 0.0, second + 0.0)
         except (TypeError, ValueError):
-            raise ValueError("update must return two numbers, got " + repr(theta))
+            got = repr(theta) + " at step " + str(step)
+            raise ValueError("update must return two numbers, got " + got)
 _walk(json.loads(page.given))
 """
 

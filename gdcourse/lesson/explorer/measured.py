@@ -45,6 +45,7 @@ def valley(
     learning_rate : float
         Times L, as in `rates`.
     name : str
+        A name for the figure, its own on its page.
 
     Returns
     -------
@@ -98,11 +99,13 @@ def row_orders(orders, errors, *, learning_rates, learning_rate, scheme, name="r
         By scheme: the mean squared distance to the minimiser for each learning rate, after
         1 to n rows of a late epoch. Rounded to three digits.
     learning_rates : (m,) sequence of float
+        What the reader can choose from, rounded to two digits.
     learning_rate : float
         Where its control stands at first.
     scheme : str
         The same for the order.
     name : str
+        A name for the figure, its own on its page.
 
     Returns
     -------
