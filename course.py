@@ -20,8 +20,8 @@ teachers; with --no-live, the Python that runs a page's cells in the page. `lab`
 either: it opens work/, where what you write stays yours when the course changes. With --solutions,
 it opens the chapters themselves. With --reference, `pdf` and `epub` also have the pages of the
 package and of the experiments. With --quick, `test` leaves out what needs a book, a kernel, a
-browser or workers; with --coverage, it also holds the share of the package that the suite runs; with
---live, it lets every page run its cells to their end in a browser, instead of the suite.
+browser or workers; with --coverage, it also holds the share of the package that the suite runs;
+with --live, it lets every page run its cells to their end in a browser, instead of the suite.
 
 It needs Python 3.11 or later and nothing else: every verb first makes .venv and installs
 requirements.txt into it, where they are missing or have changed, and then runs inside it. Where
