@@ -4,24 +4,29 @@
     python3 course.py book                  build the book into _build/html
     python3 course.py zip                   the same, packed: unpack it and open index.html
     python3 course.py pdf                   the same, on paper: one PDF of all pages
+    python3 course.py epub                  the same, for a reader of electronic books
     python3 course.py serve                 read it in a browser, at a local address
     python3 course.py test [ARGUMENT ...]   lint, build and test; arguments go to pytest
     python3 course.py lab [ARGUMENT ...]    work in JupyterLab, in copies of the chapters
     python3 course.py student [FOLDER]      pack what a class receives, without solutions
     python3 course.py grade FOLDER          run the checks over what a class has handed in
     python3 course.py notebooks [NAME ...]  execute chapters afresh and write them back
+    python3 course.py questions             write book/questions/ into the chapters
     python3 course.py lint                  ruff over the code, codespell over the prose
     python3 course.py bench [ARGUMENT ...]  side-by-side timings, on this machine
 
-With --no-solutions, `book`, `zip`, `pdf` and `serve` leave out the worked solutions, for teachers.
-`lab` does so too: it opens work/, where what you write stays yours when the course changes. With
---solutions, it opens the chapters themselves. With --quick, `test` leaves out what needs a book, a
-kernel, a browser or workers; with --coverage, it also holds the share of the package that the
-whole suite runs.
+With --no-solutions, `book`, `zip`, `pdf`, `epub` and `serve` leave out the worked solutions, for
+teachers; with --no-live, the Python that runs a page's cells in the page. `lab` has no solutions
+either: it opens work/, where what you write stays yours when the course changes. With --solutions,
+it opens the chapters themselves. With --reference, `pdf` and `epub` also have the pages of the
+package and of the experiments. With --quick, `test` leaves out what needs a book, a kernel, a
+browser or workers; with --coverage, it also holds the share of the package that the suite runs;
+with --live, it lets every page run its cells to their end in a browser, instead of the suite.
 
 It needs Python 3.11 or later and nothing else: every verb first makes .venv and installs
-requirements.txt into it, where they are missing or have changed, and then runs inside it. With
-GDCOURSE_NEWEST=1 in the environment it installs the newest packages instead of the locked ones.
+requirements.txt into it, where they are missing or have changed, and then runs inside it. Where
+GDCOURSE_PACKAGES in the environment is `newest`, `candidates` or `lowest`, it installs instead of
+the locked packages the newest that pyproject.toml allows, those to come, or the least it names.
 """
 
 import functools
@@ -29,6 +34,7 @@ import hashlib
 import http.server
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -100,16 +106,36 @@ def describe_origin():
 def describe_packages():
     """Return the line of the stamp that stands for the two files that name the packages."""
     named = (ROOT / "requirements.txt").read_bytes() + (ROOT / "pyproject.toml").read_bytes()
-    newest = " newest" if os.environ.get("GDCOURSE_NEWEST") else ""
-    return f"{hashlib.sha256(named).hexdigest()}{newest}\n"
+    return f"{hashlib.sha256(named).hexdigest()} {os.environ.get('GDCOURSE_PACKAGES', '')}\n"
 
 
 def choose_packages():
-    """Return what pip is to install: the lock, or the newest that pyproject.toml allows."""
-    if os.environ.get("GDCOURSE_NEWEST"):
-        newest = ("--upgrade", "--upgrade-strategy", "eager")
-        return (*newest, "-e", ".[book,test,fast,distributed]")
-    return ("-r", "requirements.txt")
+    """Return what pip is to install: the lock, or what GDCOURSE_PACKAGES names."""
+    everything = ("-e", ".[book,test,fast,distributed]")
+    newest = ("--upgrade", "--upgrade-strategy", "eager", *everything)
+    choices = {
+        "": lambda: ("-r", "requirements.txt"),
+        "newest": lambda: newest,
+        "candidates": lambda: ("--pre", *newest),
+        "lowest": lambda: ("--constraint", write_lowest(), *everything),
+    }
+    choice = os.environ.get("GDCOURSE_PACKAGES", "")
+    if choice not in choices:
+        sys.exit(f"GDCOURSE_PACKAGES must be newest, candidates or lowest, got {choice!r}.")
+    return choices[choice]()
+
+
+def write_lowest():
+    """Write the least versions that pyproject.toml names into a file for pip; return its path."""
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    named = project["dependencies"] + [name for extra in extras.values() for name in extra]
+    named = [name for name in named if not name.startswith(project["name"])]  # an extra in another
+    lines = [re.sub(r">=([\w.]+)[^;]*", r"==\1 ", requirement) for requirement in named]
+    (VENV / "lowest.txt").write_text("\n".join(sorted(set(lines))), "utf-8")
+    return VENV / "lowest.txt"
 
 
 def make_environment():
@@ -170,6 +196,9 @@ def create_environment(lock):
 # The book
 
 
+NO_SOLUTIONS, NO_LIVE = "--no-solutions", "--no-live"
+
+
 def build(*options):
     """Build the book from nothing, with every warning an error, and print where it is.
 
@@ -179,11 +208,11 @@ def build(*options):
     with make_draft_folder() as name:
         draft = Path(name)
         source = ROOT
-        if options:
+        if NO_SOLUTIONS in options:
             from tools.solutions import copy_without_solutions
 
             source = copy_without_solutions(ROOT, draft / "source")
-        status = build_pages(source, draft)
+        status = build_pages(source, draft, live=NO_LIVE not in options)
         if status:
             return status
         if html.exists():
@@ -195,9 +224,10 @@ def build(*options):
 
 def choose_folder(options):
     """Return the folder of the book that is built with `options`."""
-    if options not in ((), ("--no-solutions",)):
-        sys.exit(f"The only option of a book is --no-solutions, got {' '.join(options)}.")
-    return BUILD / "html-no-solutions" if options else HTML
+    unknown = [option for option in options if option not in (NO_SOLUTIONS, NO_LIVE)]
+    if unknown:
+        sys.exit(f"A book has the options {NO_SOLUTIONS} and {NO_LIVE}, got {' '.join(unknown)}.")
+    return BUILD / "html-no-solutions" if NO_SOLUTIONS in options else HTML
 
 
 def make_draft_folder():
@@ -206,14 +236,19 @@ def make_draft_folder():
     return tempfile.TemporaryDirectory(prefix="unfinished-", dir=BUILD)
 
 
-def build_pages(source, folder):
-    """Build the pages in the folder `source` into `folder`/_build/html; return the exit status."""
+def build_pages(source, folder, *, live=False):
+    """Build the pages in the folder `source` into `folder`/_build/html; return the exit status.
+
+    With `live`, they get a Python of their own.
+    """
     start_jupyter_book = "from jupyter_book.cli.main import main; main()"  # it has no `-m`
     where = (source, "--config", ROOT / "_config.yml", "--path-output", folder)
     how = ("--all", "-W", "-n", "--keep-going")
     # The builder's own name would have it praise a folder that is about to be moved.
     how += ("--builder", "custom", "--custom-builder", "html")
-    return subprocess.call([sys.executable, "-c", start_jupyter_book, "build", *where, *how])
+    environment = os.environ | {"GDCOURSE_LIVE": "1" if live else ""}
+    command = [sys.executable, "-c", start_jupyter_book, "build", *where, *how]
+    return subprocess.call(command, env=environment)
 
 
 def pack(*options):
@@ -222,10 +257,24 @@ def pack(*options):
 
 
 def print_pdf(*options):
-    """Build the book and print all its pages into one PDF, with a browser."""
+    """Build the book and print its pages into one PDF, with a browser."""
     from tools.paper import print_book
 
-    return build(*options) or write_file(print_book, options, ".pdf")
+    return write_pages(print_book, options, ".pdf")
+
+
+def bind_epub(*options):
+    """Build the book and write its pages into one ePub, with a browser."""
+    from tools.epub import bind_book
+
+    return write_pages(bind_book, options, ".epub")
+
+
+def write_pages(write, options, suffix):
+    """Build the book and let `write` turn it into one file, with --reference all of its pages."""
+    of_book = tuple(option for option in options if option != "--reference")
+    write = functools.partial(write, reference=of_book != options)
+    return build(*of_book) or write_file(write, of_book, suffix)
 
 
 def write_file(write, options, suffix):
@@ -264,22 +313,24 @@ def serve(*options):
 
 # The chapters
 
-QUIET = ("--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",)  # asks no host
+NO_UPDATES = "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"  # asks no host
 
 
 def open_lab(*arguments):
     """Open JupyterLab on copies of the chapters to work in; with --solutions, on the chapters."""
     own = ("--solutions", "--no-solutions")
     given = [argument for argument in arguments if argument not in own]
-    if "--solutions" in arguments:
-        return run("jupyterlab", BOOK, *QUIET, *given)
+    shown = BOOK if "--solutions" in arguments else WORK
     if BOOK.is_dir():  # a student's copy of the course has only work/
-        from tools.working_copy import update
+        from tools.working_copy import trust, update
 
-        update(ROOT, WORK)
-    # The copies are plain Markdown: what reads MyST would only lose their folds.
-    os.environ["JUPYTER_CONFIG_PATH"] = str(ROOT / "tools" / "jupyter")
-    return run("jupyterlab", WORK, *QUIET, *given)
+        if shown is WORK:
+            update(ROOT, WORK)
+        else:
+            for chapter in BOOK.glob("*.ipynb"):
+                trust(chapter)
+    os.environ["JUPYTER_CONFIG_PATH"] = str(ROOT / "tools" / "jupyter" / shown.name)
+    return run("jupyterlab", shown, NO_UPDATES, *given)
 
 
 def pack_for_class(folder=BUILD / "class"):
@@ -314,6 +365,14 @@ def execute_notebooks(*names):
     return f"Not written, because a cell failed: {', '.join(failed)}." if failed else 0
 
 
+def write_questions():
+    """Write the questions and guesses of book/questions/ into the chapters."""
+    from book._ext import questions
+
+    questions.rewrite_chapters()
+    return 0
+
+
 # The checks
 
 
@@ -327,14 +386,19 @@ def lint():
 # conftest.py, which begins with the long ones, so that both end together.
 SHARED_OUT = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 QUICK = ("-m", "not slow")
+LIVE, LIVE_TESTS = "--live", "tests/browser/test_live.py"
 COVERAGE = ("--cov=gdcourse", "--cov-report=term-missing:skip-covered", "--cov-fail-under=98")
 
 
 def test(*arguments):
-    """Lint, build and run pytest, with `arguments`; --quick and --coverage are the runner's own."""
+    """Lint, build and run pytest, with `arguments`; --quick, --coverage and --live are its own."""
     own = {"--quick": QUICK, "--coverage": COVERAGE}
     options = [word for name in own if name in arguments for word in own[name]]
-    given = [argument for argument in arguments if argument not in own]
+    given = [argument for argument in arguments if argument not in (*own, LIVE)]
+    if LIVE in arguments:
+        pages = sorted(path.stem for path in BOOK.glob("*.ipynb"))
+        os.environ["GDCOURSE_LIVE_PAGES"] = " ".join(pages)
+        given = given or [LIVE_TESTS]
     statuses = {"lint": lint()}
     if "--quick" not in arguments:
         statuses["book"] = build()
@@ -354,16 +418,18 @@ VERBS = {
     "book": build,
     "zip": pack,
     "pdf": print_pdf,
+    "epub": bind_epub,
     "serve": serve,
     "test": test,
     "lab": open_lab,
     "student": pack_for_class,
     "grade": grade,
     "notebooks": execute_notebooks,
+    "questions": write_questions,
     "lint": lint,
     "bench": bench,
 }
-TAKES_NO_ARGUMENTS = {"lint"}
+TAKES_NO_ARGUMENTS = {"questions", "lint"}
 
 if __name__ == "__main__":
     try:

@@ -1,7 +1,8 @@
 """gdcourse: the variants of gradient descent, small and tested, on NumPy or CuPy.
 
 The chapters of the course import everything they compute from here. The same functions run on
-any arrays of the Python array API standard; the arrays that come in decide.
+arrays of any library that follows the Python array API standard; the arrays that come in decide
+where the work is done.
 
 Read the files in this order: objectives, sampling, schedules, rows, descent, run, noise,
 accounting. Above them stand `engine`, which makes the same descents faster and larger, and
@@ -60,7 +61,7 @@ from gdcourse.sampling import (
     stratified_batches,
 )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     # objectives

@@ -34,8 +34,12 @@ def iterations_per_epoch(n_samples, batch_size, drop_last=False):
 
     Parameters
     ----------
-    n_samples, batch_size : int
+    n_samples : int
+        n, rows of the data.
+    batch_size : int
+        b, rows in a batch, from 1 to n.
     drop_last : bool
+        Whether to leave out a last batch that would be shorter than the others.
 
     Returns
     -------
@@ -48,6 +52,7 @@ def iterations_per_epoch(n_samples, batch_size, drop_last=False):
     """
     n_samples = validation.check_count("n_samples", n_samples)
     batch_size = validation.check_count("batch_size", batch_size, maximum=n_samples)
+    drop_last = validation.check_flag("drop_last", drop_last)
     return n_samples // batch_size if drop_last else -(-n_samples // batch_size)
 
 
@@ -56,7 +61,12 @@ def training_counts(n_samples, batch_size, n_epochs, drop_last=False):
 
     Parameters
     ----------
-    n_samples, batch_size, n_epochs : int
+    n_samples : int
+        n, rows of the data.
+    batch_size : int
+        b, rows in a batch, from 1 to n.
+    n_epochs : int
+        Passes over the data.
     drop_last : bool
         Whether a short last batch is left out of every epoch.
 
@@ -86,8 +96,11 @@ def accumulate_gradient(objective, theta, micro_batches):
     Parameters
     ----------
     objective : Objective
+        What is minimised, such as ``LeastSquares()``.
     theta : array
+        The parameters, shaped as the objective asks: (d,) for the linear models.
     micro_batches : iterable of (X, y) pairs
+        Parts of one large batch, each with a row at least; they may differ in length.
 
     Returns
     -------
@@ -100,12 +113,12 @@ def accumulate_gradient(objective, theta, micro_batches):
     >>> accumulate_gradient(LeastSquares(), [0.0], parts)
     array([-3.])
     """
-    micro_batches = iter(micro_batches)
-    first = next(micro_batches, None)
+    pairs = validation.check_pairs("micro_batches", micro_batches)
+    first = next(pairs, None)
     if first is None:
         raise ValueError("micro_batches must hold at least one (X, y) pair")
     objective, theta, data = open_problem(objective, theta, *first)
-    opened = (open_problem(objective, theta, *pair)[2] for pair in micro_batches)
+    opened = (open_problem(objective, theta, *pair)[2] for pair in pairs)
     owners = itertools.chain([data], opened)
     pieces = (piece for data in owners for piece in data.pieces())
     return weighted_mean(objective.gradient, theta, pieces)
@@ -119,9 +132,11 @@ def training_memory(
     Parameters
     ----------
     n_parameters : int
+        Numbers that the model learns.
     activations_per_sample : int
         Values kept for the backward pass, per sample.
     batch_size : int
+        b, rows whose activations are in memory at once.
     bytes_per_value : int
         4 for single precision.
     optimizer_states : int

@@ -1,9 +1,6 @@
 """Gradient descent: the one update rule, with or without momentum."""
 
-from functools import partial
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from gdcourse.base import validation
 from gdcourse.base.backend import array_namespace
@@ -67,10 +64,13 @@ def updates(
     Parameters
     ----------
     X : (n, d) array, or the ShardedArray of `open_shards`
+        Features, one sample a row: in memory, in shards, or on workers.
     y : (n,) array, or ShardedArray
+        Targets or class labels, one for each row of X.
     theta_init : array
         Shaped as the objective asks: (d,) for the linear models.
     objective : Objective
+        What is minimised, such as ``LeastSquares()``.
     batches : Sampler
         Such as ``Shuffled(batch_size=32)``.
     learning_rate : float or Schedule
@@ -80,7 +80,9 @@ def updates(
     momentum : float
         β, zero or more and less than 1.
     nesterov : bool
+        Whether the gradient is taken at θ + β·v, as in Nesterov's method.
     rng : numpy.random.Generator, seed or None
+        Decides every random draw: the same seed, the same batches.
 
     Yields
     ------
@@ -119,7 +121,7 @@ def updates(
     rule, data, state = open_descent(
         X, y, theta_init, objective, batches, learning_rate, momentum, nesterov
     )
-    epochs = draw_epochs(batches, len(data), np.random.default_rng(rng))
+    epochs = draw_epochs(batches, len(data), validation.check_rng(rng))
     return _update(rule, data, epochs, state)
 
 
@@ -127,13 +129,18 @@ def _update(rule, data, epochs, state):
     yield state.step, state.samples_seen, state.theta
     for epoch in epochs:
         for owner, part in data.parts(epoch):
-            for state in steps(rule, owner, part, state):  # noqa: B020
-                yield state.step, state.samples_seen, state.theta
+            try:
+                for state in steps(rule, owner, part, state):  # noqa: B020
+                    yield state.step, state.samples_seen, state.theta
+            except Exception as error:
+                validation.tell_step(error, state.step)
+                raise
 
 
 def open_descent(X, y, theta_init, objective, batches, learning_rate, momentum, nesterov):
     """The rule, the owner of the rows and the start of a descent, from checked arguments."""
-    objective, theta, data = open_problem(objective, theta_init, X, y)
+    with validation.call_theta("theta_init"):
+        objective, theta, data = open_problem(objective, theta_init, X, y)
     schedule = as_schedule(learning_rate)
     rate_at(schedule, 0)
     validation.check_sampler(batches)
@@ -141,9 +148,27 @@ def open_descent(X, y, theta_init, objective, batches, learning_rate, momentum, 
     if momentum >= 1:
         raise ValueError(f"momentum must be less than 1, or nothing slows down, got {momentum}")
     theta = array_namespace(theta).asarray(theta, copy=True)  # what is yielded is safe to keep
-    return Rule(objective, schedule, momentum, bool(nesterov)), data, State(0, 0, theta)
+    nesterov = validation.check_flag("nesterov", nesterov)
+    return Rule(objective, schedule, momentum, nesterov), data, State(0, 0, theta)
 
 
 def draw_epochs(batches, n_samples, generator):
-    """The epochs of a sampling scheme, each checked against the number of rows."""
-    return map(partial(as_epoch, n_samples), batches.epochs(n_samples, generator))
+    """The epochs of a sampling scheme, each looked at when it is drawn."""
+    epochs = batches.epochs(n_samples, generator)
+    if not hasattr(epochs, "__iter__"):
+        raise TypeError(f"the method epochs of batches must yield epochs, got {epochs!r}")
+    return _look(batches, n_samples, iter(epochs))
+
+
+def _look(batches, n_samples, epochs):
+    step = 0
+    while True:
+        try:
+            epoch = as_epoch(n_samples, next(epochs))
+        except StopIteration:
+            return
+        except Exception as error:
+            validation.tell_batches(error, batches, step)
+            raise
+        step += len(epoch)
+        yield epoch

@@ -75,13 +75,14 @@ class History:
 
 
 class Run(NamedTuple):
-    """``theta, history = descend(...)``.
+    """What a descent gives back: ``theta, history = descend(...)`` takes it apart.
 
     Attributes
     ----------
     theta : array
         The parameters at the end, on the device and in the library they came in.
     history : History
+        What was recorded along the way.
     """
 
     theta: Any

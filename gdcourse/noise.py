@@ -18,9 +18,13 @@ def gradient_variance(objective, theta, X, y):
     Parameters
     ----------
     objective : Objective
+        What is minimised, such as ``LeastSquares()``.
     theta : array
+        The parameters, shaped as the objective asks: (d,) for the linear models.
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets or class labels, one for each row of X.
 
     Returns
     -------
@@ -43,6 +47,7 @@ def batch_gradient_variance(variance, batch_size, n_samples=None):
     variance : float
         σ², the variance of the gradient of one random row, divided by n.
     batch_size : int
+        b, rows in the batch.
     n_samples : int, optional
         The number of rows, where the batch is drawn without replacement. The
         finite-population factor (n − b)/(n − 1) is zero at b = n.
@@ -65,7 +70,8 @@ def batch_gradient_variance(variance, batch_size, n_samples=None):
     batch_size = validation.check_count("batch_size", batch_size)
     if n_samples is None:
         return variance / batch_size
-    n_samples = validation.check_count("n_samples", n_samples, minimum=batch_size)
+    n_samples = validation.check_count("n_samples", n_samples)
+    validation.check_count("batch_size", batch_size, maximum=n_samples)
     return variance / batch_size * (n_samples - batch_size) / max(1, n_samples - 1)
 
 
@@ -75,9 +81,13 @@ def noise_scale(objective, theta, X, y):
     Parameters
     ----------
     objective : Objective
+        What is minimised, such as ``LeastSquares()``.
     theta : array
+        The parameters, shaped as the objective asks: (d,) for the linear models.
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets or class labels, one for each row of X.
 
     Returns
     -------
@@ -87,6 +97,12 @@ def noise_scale(objective, theta, X, y):
     References
     ----------
     S. McCandlish, J. Kaplan and D. Amodei (2018), arXiv:1812.06162.
+
+    Examples
+    --------
+    >>> from gdcourse import LeastSquares
+    >>> noise_scale(LeastSquares(), [0.0], [[1.0], [1.0]], [1.0, 3.0])
+    0.25
     """
     variance, gradient = _find_moments(objective, theta, X, y)
     signal = float(gradient @ gradient)
@@ -102,14 +118,19 @@ def estimate_noise_scale(objective, theta, X, y, *, batch_sizes, n_batches, rng=
     Parameters
     ----------
     objective : Objective
+        What is minimised, such as ``LeastSquares()``.
     theta : array
+        The parameters, shaped as the objective asks: (d,) for the linear models.
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets or class labels, one for each row of X.
     batch_sizes : pair of int
         A small one and a large one.
     n_batches : int
         Batches drawn of each size.
     rng : numpy.random.Generator, seed or None
+        Decides which rows are drawn.
 
     Returns
     -------
@@ -119,6 +140,16 @@ def estimate_noise_scale(objective, theta, X, y, *, batch_sizes, n_batches, rng=
     References
     ----------
     S. McCandlish, J. Kaplan and D. Amodei (2018), arXiv:1812.06162, appendix A.1.
+
+    Examples
+    --------
+    The problem of `noise_scale`, where the answer is 0.25:
+
+    >>> from gdcourse import LeastSquares
+    >>> problem = LeastSquares(), [0.0], [[1.0], [1.0]], [1.0, 3.0]
+    >>> found = estimate_noise_scale(*problem, batch_sizes=(1, 16), n_batches=4000, rng=0)
+    >>> abs(found - 0.25) < 0.05
+    True
     """
     objective, theta, data = open_problem(objective, theta, X, y)
     try:
@@ -128,7 +159,7 @@ def estimate_noise_scale(objective, theta, X, y, *, batch_sizes, n_batches, rng=
     if small >= large:
         raise ValueError(f"batch_sizes must be a smaller and a larger one, got {batch_sizes!r}")
     n_batches = validation.check_count("n_batches", n_batches)
-    rng = np.random.default_rng(rng)
+    rng = validation.check_rng(rng)
     mean_small, mean_large = (
         _mean_squared_norm(objective, theta, data, size, n_batches, rng) for size in (small, large)
     )
@@ -159,10 +190,10 @@ def _find_moments(objective, theta, X, y):
         sums = to_host(data.mean(Moments(bare), theta))
         norms, gradient = float(sums[0]), sums[1:]
         variance = norms - float(gradient @ gradient)
+        if not np.isfinite(variance):
+            own(X, y)  # reads the values, and names what is not finite
         if not variance > 1e-8 * norms:  # half of the digits are lost in the difference
             variance = _find_spread(bare, theta, data, gradient)
-    if not np.isfinite(variance):
-        own(X, y)  # reads the values, and names what is not finite
     return variance, gradient + objective.l2 * to_host(theta).reshape(-1)
 
 

@@ -7,18 +7,20 @@ intercept, where one is wanted, is a column of ones in X.
 
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 
 from gdcourse.base import validation
-from gdcourse.base.backend import array_namespace, asarray, to_host
+from gdcourse.base.backend import array_namespace, asarray
 
 
 class Objective:
     """What a descent asks of an objective: a loss, its gradient, and those of the samples.
 
-    Anything with the first three methods will do; the others stand here for all.
+    Anything with the first three methods will do; the others stand here for all. What a reader's
+    own methods give is held to its shape, and never broadcast; a loss may be a plain number.
 
     All methods take `theta`, `X` of shape (n, d) and `y` of shape (n,), arrays of one library.
     Those of the package also take many runs at once: axes before the ones named here, of theta,
@@ -30,15 +32,15 @@ class Objective:
 
     def loss(self, theta, X, y):
         """The mean loss over the rows given: a 0-d array."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{self} has no method loss(theta, X, y)")
 
     def gradient(self, theta, X, y):
         """The mean gradient over the rows given, shaped like `theta`."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{self} has no method gradient(theta, X, y)")
 
     def per_sample_gradients(self, theta, X, y):
         """The gradient of every row, shape ``(n, *theta.shape)``; their mean is `gradient`."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{self} has no method per_sample_gradients(theta, X, y)")
 
     def squared_gradient_norms(self, theta, X, y):
         """‖∇L_i(θ)‖² for every row, without the ridge term, shape (n,)."""
@@ -57,8 +59,10 @@ class Objective:
         """Raise ValueError where θ, X or the labels do not fit the objective."""
 
     def __init_subclass__(cls, **options):
-        """Norms that a parent knows are not those of a gradient of one's own."""
+        """Norms that a parent knows are not those of a gradient of one's own, which is held."""
         super().__init_subclass__(**options)
+        if cls.__module__ != __name__:
+            validation.hold_methods(cls)
         names = vars(cls).keys()
         if {"gradient", "per_sample_gradients"} & names and "squared_gradient_norms" not in names:
             cls.squared_gradient_norms = Objective.squared_gradient_norms
@@ -71,7 +75,7 @@ class _ThreeMethods(Objective):
         self.objective = objective
         for name in ("loss", "gradient", "per_sample_gradients"):
             if hasattr(objective, name):  # a reader's loop may ask for the gradient alone
-                setattr(self, name, getattr(objective, name))
+                setattr(self, name, partial(validation.hold, objective, name))
 
     def __repr__(self):
         return repr(self.objective)
@@ -100,20 +104,20 @@ class _LinearModel(Objective):
 
     def loss(self, theta, X, y):
         """J(θ) on the rows given, a 0-d array."""
-        _check_rows(X, y)
+        validation.check_rows(X, y)
         losses = self.sample_losses(self.predict(theta, X), y)
         return array_namespace(losses).mean(losses, axis=-1) + _ridge(self.l2, theta, self._axes)
 
     def gradient(self, theta, X, y):
         """∇J(θ) = Xᵀ residual(Xθ, y)/n + l2·θ on the rows given, shaped like `theta`."""
-        _check_rows(X, y)
+        validation.check_rows(X, y)
         residual = self.residual(self.predict(theta, X), y)
         gradient = _multiply(X.mT, residual, self._axes) / X.shape[-2]
         return gradient + self.l2 * theta if self.l2 else gradient
 
     def per_sample_gradients(self, theta, X, y):
         """∇L_i(θ) + l2·θ for every row, shape ``(n, *theta.shape)``."""
-        _check_rows(X, y)
+        validation.check_rows(X, y)
         residual = self.residual(self.predict(theta, X), y)
         if self._axes == 1:
             return X * residual[:, None] + self.l2 * theta
@@ -121,14 +125,14 @@ class _LinearModel(Objective):
 
     def squared_gradient_norms(self, theta, X, y):
         """‖∇L_i(θ)‖² = ‖residual_i‖²·‖x_i‖² without the ridge term: no (n, d) array is made."""
-        _check_rows(X, y)
+        validation.check_rows(X, y)
         residual = self.residual(self.predict(theta, X), y)
         xp = array_namespace(X)
         squared = residual * residual if self._axes == 1 else xp.vecdot(residual, residual)
         return squared * xp.vecdot(X, X)
 
     def check(self, theta, X, y):
-        _check_theta(theta, X.shape[1:])
+        validation.check_shape("theta", theta, X.shape[1:], "for this X")
 
 
 def _multiply(A, v, axes):
@@ -138,11 +142,6 @@ def _multiply(A, v, axes):
     if A.ndim == 2 and v.ndim > 1:  # many vectors, one matrix
         return v @ A.mT
     return (A @ v[..., None])[..., 0]
-
-
-def _check_rows(X, y):
-    if y.shape != X.shape[:-1]:
-        raise ValueError(f"y must have shape {X.shape[:-1]} to match the rows of X, got {y.shape}")
 
 
 @dataclass(frozen=True)
@@ -186,6 +185,12 @@ class LogisticRegression(_LinearModel):
     References
     ----------
     D. R. Cox (1958), doi:10.1111/j.2517-6161.1958.tb00292.x.
+
+    Examples
+    --------
+    >>> X, y = np.array([[1.0], [3.0]]), np.array([0.0, 1.0])
+    >>> LogisticRegression().gradient(np.array([0.0]), X, y)
+    array([-0.5])
     """
 
     l2: float = 0.0
@@ -206,9 +211,7 @@ class LogisticRegression(_LinearModel):
 
     def check(self, theta, X, y):
         super().check(theta, X, y)
-        xp = array_namespace(y)
-        if not to_host(xp.all((y == 0) | (y == 1))):
-            raise ValueError("y must hold the labels 0 and 1 for LogisticRegression")
+        validation.check_classes(y, 2, "LogisticRegression")
 
 
 def _scores(inputs, weights):
@@ -239,13 +242,6 @@ class _SoftmaxOutput:
         classes = xp.arange(z.shape[-1], dtype=y.dtype, device=y.device)
         return xp.astype(classes[:, None] == y[..., None, :], z.dtype).mT
 
-    def _check_labels(self, y, n_classes):
-        xp = array_namespace(y)
-        if not to_host(xp.all((y == xp.floor(y)) & (y >= 0) & (y < n_classes))):
-            raise ValueError(
-                f"y must hold whole class labels 0..{n_classes - 1} for {type(self).__name__}"
-            )
-
 
 @dataclass(frozen=True)
 class SoftmaxRegression(_SoftmaxOutput, _LinearModel):
@@ -259,6 +255,12 @@ class SoftmaxRegression(_SoftmaxOutput, _LinearModel):
         Two or more.
     l2 : float
         Weight of the ridge term, zero or more.
+
+    Examples
+    --------
+    >>> X, y = np.array([[1.0], [3.0]]), np.array([0, 1])
+    >>> SoftmaxRegression(n_classes=2).gradient(np.zeros((1, 2)), X, y)
+    array([[ 0.5, -0.5]])
     """
 
     n_classes: int
@@ -278,8 +280,8 @@ class SoftmaxRegression(_SoftmaxOutput, _LinearModel):
         return _scores(X, theta)
 
     def check(self, theta, X, y):
-        _check_theta(theta, (X.shape[1], self.n_classes))
-        self._check_labels(y, self.n_classes)
+        validation.check_shape("theta", theta, (X.shape[1], self.n_classes), "for this X")
+        validation.check_classes(y, self.n_classes, "SoftmaxRegression")
 
 
 @dataclass(frozen=True)
@@ -328,12 +330,12 @@ class MLP(_SoftmaxOutput, Objective):
 
         They are of the library and on the device of `like`, by default NumPy's.
         """
-        rng = np.random.default_rng(rng)
+        rng = validation.check_rng(rng)
         layers = []
         for fan_in, fan_out in pairwise(self.layer_sizes):
             limit = (6 / (fan_in + fan_out)) ** 0.5
             layers += [rng.uniform(-limit, limit, fan_in * fan_out), np.zeros(fan_out)]
-        return asarray(np.concatenate(layers), np.empty(0) if like is None else like, dtype)
+        return asarray(np.concatenate(layers), validation.check_like(like), dtype)
 
     @property
     def width(self):
@@ -344,7 +346,7 @@ class MLP(_SoftmaxOutput, Objective):
         return self._activations(self._weights(theta), X)[-1]
 
     def loss(self, theta, X, y):
-        _check_rows(X, y)
+        validation.check_rows(X, y)
         losses = self.sample_losses(self.predict(theta, X), y)
         return array_namespace(losses).mean(losses, axis=-1) + _ridge(self.l2, theta, axes=1)
 
@@ -381,8 +383,8 @@ class MLP(_SoftmaxOutput, Objective):
             raise ValueError(
                 f"X must have {self.layer_sizes[0]} columns for {self}, got {X.shape[1]}"
             )
-        _check_theta(theta, (self.n_parameters,))
-        self._check_labels(y, self.layer_sizes[-1])
+        validation.check_shape("theta", theta, (self.n_parameters,), f"for {self}")
+        validation.check_classes(y, self.layer_sizes[-1], "MLP")
 
     def _weights(self, theta):
         """The matrix and the biases of each layer, as views of θ."""
@@ -393,6 +395,7 @@ class MLP(_SoftmaxOutput, Objective):
             matrix = xp.reshape(theta[..., start:middle], (*theta.shape[:-1], fan_in, fan_out))
             layers.append((matrix, theta[..., None, middle:stop]))
             start = stop
+        validation.check_shape("theta", theta, (*theta.shape[:-1], start), "for this MLP")
         return layers
 
     def _activations(self, layers, X):
@@ -406,7 +409,7 @@ class MLP(_SoftmaxOutput, Objective):
 
     def _backward(self, theta, X, y):
         """For each layer, first to last, its inputs (n, in) and the slopes δ (n, out) of L_i."""
-        _check_rows(X, y)
+        validation.check_rows(X, y)
         layers = self._weights(theta)
         *inputs, scores = self._activations(layers, X)
         delta = self.residual(scores, y)
@@ -422,8 +425,3 @@ def _ridge(l2, theta, axes):
     if not l2:
         return 0.0
     return 0.5 * l2 * array_namespace(theta).sum(theta * theta, axis=tuple(range(-axes, 0)))
-
-
-def _check_theta(theta, shape):
-    if theta.shape != tuple(shape):
-        raise ValueError(f"theta must have shape {tuple(shape)} for this X, got {theta.shape}")

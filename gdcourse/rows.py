@@ -84,7 +84,11 @@ class InMemory:
 
 def own(X, y, *, look=True):
     """The owner of the rows of X and y, checked; with `look`, for NaN and infinity too."""
-    return getattr(X, "owner", InMemory).open(X, y, look=look)
+    return _find_owner(X).open(X, y, look=look)
+
+
+def _find_owner(X):
+    return X.owner if hasattr(type(X), "owner") else InMemory  # a column may have that name
 
 
 def open_problem(objective, theta, X, y, *, look=True):
@@ -93,7 +97,7 @@ def open_problem(objective, theta, X, y, *, look=True):
     θ takes the wider precision of `theta` and `X`.
     """
     objective = complete(objective)
-    theta, data = getattr(X, "owner", InMemory).open_problem(objective, theta, X, y, look=look)
+    theta, data = _find_owner(X).open_problem(objective, theta, X, y, look=look)
     return objective, theta, data
 
 
@@ -158,7 +162,9 @@ def compress(X, y):
     Parameters
     ----------
     X : (n, d) array, or ShardedArray
+        Features, one sample a row: in memory, in shards, or on workers.
     y : (n,) array, or ShardedArray
+        Targets, one for each row of X.
 
     Returns
     -------

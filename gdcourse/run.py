@@ -46,18 +46,25 @@ def descend(
     Parameters
     ----------
     X : (n, d) array, or the ShardedArray of `open_shards`
+        Features, one sample a row: in memory, in shards, or on workers.
     y : (n,) array, or ShardedArray
+        Targets or class labels, one for each row of X.
     theta_init : array
         Shaped as the objective asks: (d,) for the linear models.
     objective : Objective
+        What is minimised, such as ``LeastSquares()``.
     batches : Sampler
+        Which rows each step sees, such as ``Shuffled(batch_size=32)``.
     learning_rate : float or Schedule
+        α_t, positive: a number, or a schedule that gives one for each step.
     n_epochs : int
         Passes of `batches` over the data.
     momentum : float
         β of `updates`, zero or more and less than 1.
     nesterov : bool
+        Whether the gradient is taken at θ + β·v, as in Nesterov's method.
     rng : numpy.random.Generator, seed or None
+        Decides every random draw: the same seed, the same batches.
     tol : float, optional
         Stop at the first record where the norm of the full gradient is below it.
     record_every : int or sequence of int, optional
@@ -106,7 +113,7 @@ def descend(
     n_epochs = validation.check_count("n_epochs", n_epochs, minimum=0)
     tol = 0.0 if tol is None else validation.check_non_negative("tol", tol)
     record_every = check_record_every(record_every)
-    generator = np.random.default_rng(rng)
+    generator = validation.check_rng(rng)
     file = None
     if checkpoint is not None:
         options = {"batches": batches, "tol": tol, "record_every": record_every}
@@ -126,8 +133,12 @@ def descend(
                     start = perf_counter()
                     for owner, epoch in data.parts(part.epoch):
                         run = compiled.choose(rule, owner, state.theta, epoch)
-                        for state in run(rule, owner, epoch, state):  # noqa: B007, B020
-                            pass
+                        try:
+                            for state in run(rule, owner, epoch, state):  # noqa: B007, B020
+                                pass
+                        except Exception as error:
+                            validation.tell_step(error, state.step)
+                            raise
                     synchronize(state.theta)
                     log.seconds += part.seconds + perf_counter() - start
                     at_record = is_record(state.step, record_every)
@@ -150,9 +161,13 @@ def evaluate(objective, theta, X, y):
     Parameters
     ----------
     objective : Objective
+        What is minimised, such as ``LeastSquares()``.
     theta : array
+        The parameters, shaped as the objective asks: (d,) for the linear models.
     X : (n, d) array, or ShardedArray
+        Features, one sample a row: in memory, in shards, or on workers.
     y : (n,) array, or ShardedArray
+        Targets or class labels, one for each row of X.
 
     Returns
     -------
@@ -189,8 +204,28 @@ def batch_gradient_descent(
 
     Parameters
     ----------
-    X, y, theta_init, learning_rate, n_epochs, tol, objective, record_every, progress, checkpoint
-        As in `descend`.
+    X : (n, d) array, or ShardedArray
+        Features, one sample a row: in memory, in shards, or on workers.
+    y : (n,) array, or ShardedArray
+        Targets or class labels, one for each row of X.
+    theta_init : array
+        The start, shaped as the objective asks: (d,) for the linear models.
+    learning_rate : float or Schedule
+        α_t, positive: a number, or a schedule that gives one for each step.
+    n_epochs : int
+        Passes over the data, zero or more.
+    tol : float, optional
+        Stop at the first record where the norm of the full gradient is below it.
+    objective : Objective
+        What is minimised, such as ``LeastSquares()``.
+    record_every : int or sequence of int, optional
+        Steps between records, or the steps to record at; by default, one record an epoch. The
+        start and the end are always recorded.
+    progress : bool
+        Whether to show a progress bar, in samples; needs tqdm.
+    checkpoint : path, optional
+        A file that keeps the run: the same call goes on after a kill. `descend` says what it
+        holds, and which calls it refuses.
 
     Returns
     -------
@@ -231,10 +266,30 @@ def stochastic_gradient_descent(
 
     Parameters
     ----------
-    X, y, theta_init, learning_rate, n_epochs, rng, objective, tol, record_every, progress
-        As in `descend`.
-    checkpoint
-        As in `descend`.
+    X : (n, d) array, or ShardedArray
+        Features, one sample a row: in memory, in shards, or on workers.
+    y : (n,) array, or ShardedArray
+        Targets or class labels, one for each row of X.
+    theta_init : array
+        The start, shaped as the objective asks: (d,) for the linear models.
+    learning_rate : float or Schedule
+        α_t, positive: a number, or a schedule that gives one for each step.
+    n_epochs : int
+        Passes over the data, zero or more.
+    rng : numpy.random.Generator, seed or None
+        Decides the order of the rows: the same seed, the same run.
+    objective : Objective
+        What is minimised, such as ``LeastSquares()``.
+    tol : float, optional
+        Stop at the first record where the norm of the full gradient is below it.
+    record_every : int or sequence of int, optional
+        Steps between records, or the steps to record at; by default, one record an epoch. The
+        start and the end are always recorded.
+    progress : bool
+        Whether to show a progress bar, in samples; needs tqdm.
+    checkpoint : path, optional
+        A file that keeps the run: the same call goes on after a kill. `descend` says what it
+        holds, and which calls it refuses.
 
     Returns
     -------
@@ -276,12 +331,32 @@ def minibatch_gradient_descent(
 
     Parameters
     ----------
-    X, y, theta_init
-        As in `descend`.
+    X : (n, d) array, or ShardedArray
+        Features, one sample a row: in memory, in shards, or on workers.
+    y : (n,) array, or ShardedArray
+        Targets or class labels, one for each row of X.
+    theta_init : array
+        The start, shaped as the objective asks: (d,) for the linear models.
     batch_size : int
         From 1 to the number of rows; the last batch of an epoch can be shorter.
-    learning_rate, n_epochs, rng, objective, tol, record_every, progress, checkpoint
-        As in `descend`.
+    learning_rate : float or Schedule
+        α_t, positive: a number, or a schedule that gives one for each step.
+    n_epochs : int
+        Passes over the data, zero or more.
+    rng : numpy.random.Generator, seed or None
+        Decides the order of the rows: the same seed, the same run.
+    objective : Objective
+        What is minimised, such as ``LeastSquares()``.
+    tol : float, optional
+        Stop at the first record where the norm of the full gradient is below it.
+    record_every : int or sequence of int, optional
+        Steps between records, or the steps to record at; by default, one record an epoch. The
+        start and the end are always recorded.
+    progress : bool
+        Whether to show a progress bar, in samples; needs tqdm.
+    checkpoint : path, optional
+        A file that keeps the run: the same call goes on after a kill. `descend` says what it
+        holds, and which calls it refuses.
 
     Returns
     -------

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from gdcourse.base import validation
-from gdcourse.base.backend import array_namespace, asarray, is_array_api_obj, to_host
+from gdcourse.base.backend import asarray, is_array_api_obj
 from gdcourse.rows import own
 
 
@@ -40,7 +40,7 @@ class Epoch:
     bounds: np.ndarray
 
     def __post_init__(self):
-        bounds = _whole("bounds", self.bounds).astype(np.int64, copy=False)
+        bounds = validation.check_whole("bounds", self.bounds).astype(np.int64, copy=False)
         if len(bounds) == 0 or bounds[0] < 0 or not (bounds[1:] > bounds[:-1]).all():
             fall = np.argmax(np.diff(bounds, prepend=-1) < 1) if len(bounds) else 0
             raise ValueError(
@@ -49,7 +49,7 @@ class Epoch:
             )
         object.__setattr__(self, "bounds", bounds)
         if self.order is not None:
-            order = _whole("order", self.order)
+            order = validation.check_whole("order", self.order)
             if bounds[-1] > (n := order.shape[0]):
                 raise ValueError(f"bounds must end within the {n} rows of order, got {bounds[-1]}")
             object.__setattr__(self, "order", order)
@@ -96,17 +96,6 @@ class Epoch:
         return Epoch(asarray(self.order, like=array), self.bounds)
 
 
-def _whole(name, numbers):
-    """Whole numbers along one axis; a list becomes an array. A mask would be taken for rows."""
-    array = numbers if is_array_api_obj(numbers) else np.asarray(numbers)
-    if array.ndim != 1 or not array_namespace(array).isdtype(array.dtype, "integral"):
-        raise TypeError(
-            f"{name} must be whole numbers along one axis, "
-            f"got shape {array.shape} and dtype {array.dtype}"
-        )
-    return array
-
-
 class Sampler(Protocol):
     """What a descent asks of a sampling scheme; anything with this method will do."""
 
@@ -119,38 +108,24 @@ class Sampler(Protocol):
 
 def as_epoch(n_samples, drawn):
     """What a sampler has drawn, an `Epoch` or an iterable of batches, as an `Epoch` of n rows."""
-    epoch = drawn if isinstance(drawn, Epoch) else _join(drawn)
-    if epoch.order is None:
-        if epoch.bounds[-1] > n_samples:
+    if not isinstance(drawn, Epoch):
+        batches = validation.check_batches(drawn)
+        order = np.concatenate([np.empty(0, dtype=np.int64), *batches])
+        drawn = Epoch(order, np.cumsum([0, *map(len, batches)]))
+    if drawn.order is None:
+        if drawn.bounds[-1] > n_samples:
             raise ValueError(
                 f"an epoch must end within the {n_samples} rows, but its bounds end at "
-                f"{epoch.bounds[-1]}"
+                f"{drawn.bounds[-1]}"
             )
-    elif epoch.order.shape[0] and not epoch.is_checked:
-        lowest, highest = epoch.order.min(), epoch.order.max()
+    elif drawn.order.shape[0] and not drawn.is_checked:
+        lowest, highest = drawn.order.min(), drawn.order.max()
         if lowest < -n_samples or highest >= n_samples:
             row = lowest if lowest < -n_samples else highest
             raise IndexError(
                 f"a batch holds row {row}, which is out of bounds for {n_samples} rows of X"
             )
-    return epoch
-
-
-def _join(batches):
-    try:
-        batches = [np.asarray(batch) for batch in batches]
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"a sampler must yield an Epoch, or batches of row numbers, got {batches!r}"
-        ) from error
-    for batch in batches:
-        if batch.ndim != 1 or not np.issubdtype(batch.dtype, np.integer):
-            raise TypeError(
-                "a batch must be row numbers along one axis, "
-                f"got shape {batch.shape} and dtype {batch.dtype}"
-            )
-    order = np.concatenate(batches) if batches else np.empty(0, dtype=np.int64)
-    return Epoch(order, np.cumsum([0, *map(len, batches)]))
+    return drawn
 
 
 @dataclass(frozen=True)
@@ -168,10 +143,11 @@ class _Scheme:
     def epochs(self, n_samples, rng=None):
         """Epochs without end; `rng` is a Generator, a seed or None."""
         self._check(validation.check_count("n_samples", n_samples))
-        return self._epochs(n_samples, np.random.default_rng(rng))
+        return self._epochs(n_samples, validation.check_rng(rng))
 
     def _check(self, n_samples):
         validation.check_count("batch_size", self.batch_size, maximum=n_samples)
+        validation.check_flag("drop_last", self.drop_last)
 
     def _bounds(self, n_samples):
         starts = np.arange(0, n_samples + 1, self.batch_size)
@@ -185,7 +161,13 @@ class _Scheme:
 
 @dataclass(frozen=True)
 class FullBatch:
-    """All rows in one batch: full-batch gradient descent."""
+    """All rows in one batch: full-batch gradient descent.
+
+    Examples
+    --------
+    >>> [rows.indices(5) for rows in next(FullBatch().epochs(5))]  # a slice: nothing is copied
+    [(0, 5, 1)]
+    """
 
     def epochs(self, n_samples, rng=None):
         """Epochs of one batch, without end; nothing is drawn."""
@@ -204,8 +186,16 @@ class InOrder(_Scheme):
 
     Parameters
     ----------
-    batch_size, drop_last
-        As in `Shuffled`.
+    batch_size : int
+        b, from 1 to the number of samples.
+    drop_last : bool
+        Whether to leave out a last batch that would be shorter than the others.
+
+    Examples
+    --------
+    >>> epoch = next(InOrder(batch_size=2).epochs(5))
+    >>> [list(range(5))[rows] for rows in epoch]
+    [[0, 1], [2, 3], [4]]
     """
 
     def _epochs(self, n_samples, rng):
@@ -220,12 +210,20 @@ class ShuffledOnce(_Scheme):
 
     Parameters
     ----------
-    batch_size, drop_last
-        As in `Shuffled`.
+    batch_size : int
+        b, from 1 to the number of samples.
+    drop_last : bool
+        Whether to leave out a last batch that would be shorter than the others.
 
     References
     ----------
     I. Safran and O. Shamir (2020), arXiv:1908.00045.
+
+    Examples
+    --------
+    >>> epochs = ShuffledOnce(batch_size=3).epochs(6, rng=0)
+    >>> [[batch.tolist() for batch in next(epochs)] for _ in range(2)]
+    [[[3, 2, 5], [4, 0, 1]], [[3, 2, 5], [4, 0, 1]]]
     """
 
     def _epochs(self, n_samples, rng):
@@ -275,12 +273,19 @@ class WithReplacement(_Scheme):
 
     Parameters
     ----------
-    batch_size, drop_last
-        As in `Shuffled`; `drop_last` decides how many batches an epoch has.
+    batch_size : int
+        b, from 1 to the number of samples; every batch has exactly as many.
+    drop_last : bool
+        Whether an epoch has ⌊n/b⌋ batches, or ⌈n/b⌉.
 
     References
     ----------
     H. Robbins and S. Monro (1951), doi:10.1214/aoms/1177729586.
+
+    Examples
+    --------
+    >>> [batch.tolist() for batch in next(WithReplacement(batch_size=3).epochs(6, rng=0))]
+    [[5, 3, 3], [1, 1, 0]]
     """
 
     def _epochs(self, n_samples, rng):
@@ -302,8 +307,10 @@ class BlockShuffled(_Scheme):
 
     Parameters
     ----------
-    batch_size, drop_last
-        As in `Shuffled`.
+    batch_size : int
+        b, from 1 to the number of samples.
+    drop_last : bool
+        Whether to leave out a last batch that would be shorter than the others.
     block_size : int
         Neighbouring rows that are read together.
     buffer_blocks : int
@@ -312,6 +319,12 @@ class BlockShuffled(_Scheme):
     References
     ----------
     L. Xu et al. (2022), "CorgiPile", doi:10.1145/3514221.3526150.
+
+    Examples
+    --------
+    >>> scheme = BlockShuffled(batch_size=4, block_size=2, buffer_blocks=2)
+    >>> [batch.tolist() for batch in next(scheme.epochs(8, rng=0))]  # two blocks at a time
+    [[1, 0, 5, 4], [3, 7, 2, 6]]
     """
 
     block_size: int
@@ -347,14 +360,11 @@ class _ByClass(_Scheme):
 
     def _check(self, n_samples):
         super()._check(n_samples)
-        if np.shape(self.labels) != (n_samples,):
-            raise ValueError(
-                f"labels must have shape ({n_samples},), one a sample, got {np.shape(self.labels)}"
-            )
+        validation.check_labels(self.labels, n_samples)
 
-    def _classes(self):
+    def _classes(self, n_samples):
         """The row indices of each class."""
-        _, codes = np.unique(np.asarray(self.labels), return_inverse=True)
+        codes = validation.check_labels(self.labels, n_samples)
         return np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
 
 
@@ -369,14 +379,23 @@ class Stratified(_ByClass):
 
     Parameters
     ----------
-    batch_size, drop_last
-        As in `Shuffled`.
-    labels : (n_samples,) array on the host
+    batch_size : int
+        b, from 1 to the number of samples.
+    drop_last : bool
+        Whether to leave out a last batch that would be shorter than the others.
+    labels : (n_samples,) array
+        The class of each row, of any kind and library, none missing.
+
+    Examples
+    --------
+    >>> labels = ["a", "a", "a", "a", "b", "b"]
+    >>> [batch.tolist() for batch in next(Stratified(3, labels).epochs(6, rng=0))]
+    [[2, 0, 5], [1, 3, 4]]
     """
 
     def _epochs(self, n_samples, rng):
         bounds = self._bounds(n_samples)
-        classes = self._classes()
+        classes = self._classes(n_samples)
         sizes = np.array([len(members) for members in classes])
         ranks = np.arange(len(sizes))
         # Classes of 100, 60 and 40 rows are 20 rounds of 5, 3 and 2. Offsets between 0 and 1
@@ -405,14 +424,23 @@ class Balanced(_ByClass):
 
     Parameters
     ----------
-    batch_size, drop_last
-        As in `WithReplacement`.
-    labels : (n_samples,) array on the host
+    batch_size : int
+        b, from 1 to the number of samples; every batch has exactly as many.
+    drop_last : bool
+        Whether an epoch has ⌊n/b⌋ batches, or ⌈n/b⌉.
+    labels : (n_samples,) array
+        The class of each row, of any kind and library, none missing.
+
+    Examples
+    --------
+    >>> labels = ["a", "a", "a", "a", "a", "b"]  # row 5 stands for its class in every batch
+    >>> [batch.tolist() for batch in next(Balanced(4, labels).epochs(6, rng=0))]
+    [[5, 2, 5, 4], [5, 3, 5, 0]]
     """
 
     def _epochs(self, n_samples, rng):
         bounds = self._equal_bounds(n_samples)
-        classes = self._classes()
+        classes = self._classes(n_samples)
         waiting = [np.empty(0, dtype=np.int64) for _ in classes]
         while True:
             turns = (np.arange(bounds[-1]) + rng.integers(len(classes))) % len(classes)
@@ -432,10 +460,13 @@ def shuffled_batches(X, y, batch_size, rng=None):
     Parameters
     ----------
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets or class labels, one for each row of X.
     batch_size : int
         From 1 to n; the last batch can be shorter.
     rng : numpy.random.Generator, seed or None
+        Decides the order: the same seed, the same batches.
 
     Returns
     -------
@@ -456,18 +487,31 @@ def sampled_batches(X, y, batch_size, n_batches, rng=None):
 
     Parameters
     ----------
-    X, y, batch_size, rng
-        As in `shuffled_batches`.
+    X : (n, d) array
+        Features, one sample a row.
+    y : (n,) array
+        Targets or class labels, one for each row of X.
+    batch_size : int
+        b, from 1 to n.
+    rng : numpy.random.Generator, seed or None
+        Decides the order: the same seed, the same batches.
     n_batches : int
+        How many batches to draw.
 
     Returns
     -------
     iterator of (X_batch, y_batch) pairs
+
+    Examples
+    --------
+    >>> X, y = np.arange(10.0).reshape(5, 2), np.arange(5.0)
+    >>> [y_batch.tolist() for _, y_batch in sampled_batches(X, y, 2, n_batches=2, rng=0)]
+    [[4.0, 3.0], [2.0, 1.0]]
     """
     data = own(X, y)
     size = validation.check_count("batch_size", batch_size, maximum=len(data))
     n_batches = validation.check_count("n_batches", n_batches)
-    return map(data.take, draw_rows(len(data), size, n_batches, np.random.default_rng(rng), data.X))
+    return map(data.take, draw_rows(len(data), size, n_batches, validation.check_rng(rng), data.X))
 
 
 def draw_rows(n_samples, batch_size, n_batches, generator, like):
@@ -483,13 +527,25 @@ def stratified_batches(X, y, batch_size, rng=None):
 
     Parameters
     ----------
-    X, y, batch_size, rng
-        As in `shuffled_batches`; y holds class labels.
+    X : (n, d) array
+        Features, one sample a row.
+    y : (n,) array
+        Class labels, one for each row of X.
+    batch_size : int
+        b, from 1 to n; the last batch can be shorter.
+    rng : numpy.random.Generator, seed or None
+        Decides the order: the same seed, the same batches.
 
     Returns
     -------
     iterator of (X_batch, y_batch) pairs
+
+    Examples
+    --------
+    >>> X, y = np.arange(6.0)[:, None], [0, 0, 0, 0, 1, 1]
+    >>> [y_batch.tolist() for _, y_batch in stratified_batches(X, y, 3, rng=0)]
+    [[0.0, 0.0, 1.0], [0.0, 0.0, 1.0]]
     """
     data = own(X, y)
-    scheme = Stratified(batch_size, to_host(y if is_array_api_obj(y) else np.asarray(y)))
-    return map(data.take, next(scheme.epochs(len(data), rng)).to(data.X))
+    epochs = Stratified(batch_size, y).epochs(len(data), rng)
+    return map(data.take, next(epochs).to(data.X))

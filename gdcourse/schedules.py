@@ -16,6 +16,7 @@ __all__ += ["piecewise", "warmup"]
 
 
 LEAST = np.finfo(float).tiny  # a rate of zero would end a run that a smaller one would not
+NO_NUMBERS = (bool, str, bytes)  # which float would take
 
 
 class _Schedule:
@@ -26,7 +27,7 @@ class _Schedule:
     def __post_init__(self):
         for name, check in CHECKS.items():
             if hasattr(self, name):
-                check(name, getattr(self, name))
+                object.__setattr__(self, name, check(name, getattr(self, name)))
 
 
 CHECKS = {
@@ -82,7 +83,7 @@ class inverse_time(_Schedule):
     decay: float
 
     def __call__(self, step):
-        return self.learning_rate / (1 + float(self.decay) * step)
+        return self.learning_rate / (1 + self.decay * step)
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class inverse_sqrt(_Schedule):
     decay: float
 
     def __call__(self, step):
-        return self.learning_rate / (1 + float(self.decay) * step) ** 0.5
+        return self.learning_rate / (1 + self.decay * step) ** 0.5
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,9 @@ class piecewise(_Schedule):
     Parameters
     ----------
     boundaries : sequence of k increasing steps
+        Where the rate changes.
     values : sequence of k + 1 learning rates
+        The rates in turn, each positive.
 
     Examples
     --------
@@ -236,7 +239,7 @@ class warmup(_Schedule):
     n_steps: int
 
     def __post_init__(self):
-        object.__setattr__(self, "schedule", as_schedule(self.schedule))
+        object.__setattr__(self, "schedule", as_schedule(self.schedule, "schedule"))
         super().__post_init__()
 
     @property
@@ -247,21 +250,26 @@ class warmup(_Schedule):
         return self.schedule(step) * np.minimum(1, (step + 1.0) / self.n_steps)
 
 
-def as_schedule(learning_rate):
+def as_schedule(value, name="learning_rate"):
     """A schedule from a number or from any function of the step."""
-    if isinstance(learning_rate, type):
-        raise TypeError(f"learning_rate must be a value such as constant(0.1), got {learning_rate}")
-    return learning_rate if callable(learning_rate) else constant(learning_rate)
+    if isinstance(value, type):
+        raise TypeError(f"{name} must be a value such as constant(0.1), got {value}")
+    return value if callable(value) else constant(validation.check_rate(name, value))
 
 
 def rate_at(schedule, step):
     """The learning rate of `step` as a float, checked as it is drawn."""
-    drawn = schedule(step)
     try:
-        rate = float(drawn)
+        drawn = schedule(step)
+    except Exception as error:
+        validation.tell_schedule(error, schedule, step)
+        raise
+    try:
+        rate = float(None if isinstance(drawn, NO_NUMBERS) else drawn)
     except (TypeError, ValueError):
         raise TypeError(
-            f"a schedule must give a number, but gives {drawn!r} at step {step}"
+            f"a schedule must give a number, but {validation.tell_part(schedule)} "
+            f"gives {drawn!r} at step {step}"
         ) from None
     if not 0 < rate < float("inf"):
         raise ValueError(

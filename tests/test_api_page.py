@@ -69,6 +69,7 @@ def public_names():
 
 PUBLIC = public_names()
 CALLED = {name: thing for name, thing in PUBLIC.items() if callable(thing)}
+SAMPLERS = {name for name, thing in CALLED.items() if hasattr(thing, "epochs")} - {"Sampler"}
 
 
 def entries(page):
@@ -104,26 +105,25 @@ def gives_back(function):
     return set()
 
 
-def type_of(argument, thing):
-    """The type that a docstring gives an argument, also by "As in `another`"."""
-    kind, description = documented(thing).get(argument, ("", ""))
-    elsewhere = re.match(r"As in `(\w+)`", description)
-    if kind or not elsewhere:
-        return kind
-    return type_of(argument, getattr(inspect.getmodule(inspect.unwrap(thing)), elsewhere[1]))
-
-
 def faults(name, thing):
     """What a docstring leaves out, a phrase for each."""
     arguments = inspect.signature(thing).parameters
     if getattr(thing, "_is_protocol", False):
         arguments = ()  # it is not called
-    found = [f"{argument} has no type" for argument in arguments if not type_of(argument, thing)]
+    known, found = documented(thing), []
+    for argument in arguments:
+        kind, description = known.get(argument, ("", ""))
+        if not kind:
+            found.append(f"{argument} has no type")
+        if not description or description.startswith("As in"):
+            found.append(f"what {argument} is does not stand here")
     if not inspect.isclass(thing):
         doc = FunctionDoc(thing)
         sections = gives_back(inspect.unwrap(thing))
         if sections and not any(doc[section] for section in sections):
             found.append(f"no {' or '.join(sorted(sections))}")
+    if name in SAMPLERS and ">>> " not in inspect.getdoc(thing):
+        found.append("no example")
     if name in FROM_THE_LITERATURE and not SOURCE.search(references(thing)):
         found.append("no source")
     return found
@@ -136,6 +136,16 @@ def references(thing):
 
 def test_every_public_name_has_one_entry():
     assert sorted(entries(PAGE)) == sorted(PUBLIC)
+
+
+def at_a_glance(page):
+    """The names of the table on top, in its order."""
+    table = page.partition("## At a glance\n")[2].partition("\n## ")[0]
+    return re.findall(r"^   ([\w.]+)$", table, re.M)
+
+
+def test_the_table_on_top_has_a_line_for_every_entry():
+    assert at_a_glance(PAGE) == entries(PAGE)
 
 
 def test_a_missing_entry_would_be_noticed():
@@ -153,18 +163,23 @@ def test_the_names_from_the_literature_are_public():
 
 
 def test_a_poor_docstring_has_faults():
-    def poor(theta, rng):
+    def poor(theta, X, rng):
         """A function.
 
         Parameters
         ----------
         theta
+        X : array
+            As in `updates`.
         """
         return theta
 
     assert faults("MLP", poor) == [
         "theta has no type",
+        "what theta is does not stand here",
+        "what X is does not stand here",
         "rng has no type",
+        "what rng is does not stand here",
         "no Returns or Yields",
         "no source",
     ]

@@ -127,9 +127,37 @@ def test_a_table_without_even_rows_is_refused(tmp_path, rows):
         results.write_table(tmp_path / "table.csv", {}, rows)
 
 
-def test_a_table_of_a_header_alone_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    "cells",
+    [["# a: b", "#", "c"], ['"', ",", "a 'b'"], ["a: b", " c ", ""]],
+    ids=["marks of a header", "marks of csv", "spaces"],
+)
+def test_any_text_of_one_line_comes_back(tmp_path, cells):
     path = tmp_path / "table.csv"
-    path.write_text("# device: none\nmodel,batch_size\n", encoding="utf-8")
+    results.write_table(path, {"a": "# b: c, d"}, [{"x": cell, "y": 1} for cell in cells])
+    table = results.read_table(path)
+    assert table.header == {"a": "# b: c, d"}
+    assert table.columns["x"].tolist() == cells
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "message"),
+    [
+        ({}, {"x": "a\nb"}, r"must be of one line, got 'a\\nb'"),
+        ({}, {"x": "a\u2028"}, r"must be of one line"),
+        ({"a": "b\nx"}, {"x": 1}, r"must be of one line"),
+        ({}, {"#x": 1}, r"the first column must not begin with #"),
+    ],
+)
+def test_what_would_not_be_read_as_it_was_written_is_refused(tmp_path, header, row, message):
+    with pytest.raises(ValueError, match=message):
+        results.write_table(tmp_path / "table.csv", header, [row])
+
+
+@pytest.mark.parametrize("text", ["", "# device: none\n", "# device: none\nmodel,batch_size\n\n"])
+def test_a_table_of_a_header_alone_is_refused(tmp_path, text):
+    path = tmp_path / "table.csv"
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match="has no rows below its header"):
         results.read_table(path)
 

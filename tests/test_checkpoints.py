@@ -123,8 +123,9 @@ def path(tmp_path):
 
 @pytest.fixture(scope="module")
 def in_shards(tmp_path_factory):
-    gd.write_shards(tmp_path_factory.mktemp("shards"), X, Y, rows_per_shard=7)
-    return dict(zip("Xy", gd.open_shards(tmp_path_factory.getbasetemp() / "shards0"), strict=True))
+    folder = tmp_path_factory.mktemp("shards")  # its number is not 0 after other tests
+    gd.write_shards(folder, X, Y, rows_per_shard=7)
+    return dict(zip("Xy", gd.open_shards(folder), strict=True))
 
 
 BREAKS = st.tuples(st.integers(0, 4), st.integers(0, 79), st.booleans())

@@ -9,6 +9,7 @@ import dis
 import functools
 import json
 import re
+import sys
 
 import array_api_strict
 import numpy as np
@@ -16,7 +17,7 @@ import pytest
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 import course
-from gdcourse.lesson.checks import EXERCISES, check
+from gdcourse.lesson.checks import EXERCISES, check, tradeoffs
 
 LABEL = re.compile(r"^:label: (ex-\S+)$", re.M)
 SOLUTION = re.compile(r"\{solution(?:-start)?\} (ex-\S+)")
@@ -327,6 +328,253 @@ def pair_ratio(errors, epoch):
     k = range(len(e))
     pairs = [e[i] @ e[j] for i in k for j in k if i < j]
     return sum(pairs) / len(pairs) / (sum(v @ v for v in e) / len(e))
+""",
+    ),
+    ("4.2", "def price(ratio): return [1 / (ratio - 1), 1 + 1 / (ratio - 1)]"),
+    (
+        "4.3",
+        """
+import numpy as np
+def pooled_scale(b, small, B, large):
+    signal, trace = np.linalg.solve([[1, 1 / b], [1, 1 / B]], [np.mean(small), np.mean(large)])
+    return trace / signal
+""",
+    ),
+    (
+        "4.5",
+        """
+import math
+def equal_steps(n, b, n_epochs, other_b):
+    return math.ceil(n_epochs * math.ceil(n / b) / math.ceil(n / other_b))
+""",
+    ),
+    (
+        "5.1",
+        """
+import math
+def goyal(b, warmup_epochs=0):
+    k = math.ceil(1281167 / b)
+    def rate(step):
+        if step < warmup_epochs * k:
+            return 0.1 + (b / 2560 - 0.1) * step / (warmup_epochs * k)
+        return b / 2560 / 10 ** sum(step // k >= e for e in (30, 60, 80))
+    return rate, k
+""",
+    ),
+    (
+        "5.2",
+        """
+import numpy as np
+def accumulation_counts(n, n_devices, per_device, n_accumulate):
+    rows = per_device * n_devices
+    return np.ceil([n / (rows * n_accumulate), n / rows, per_device])
+""",
+    ),
+    (
+        "5.3",
+        """
+from itertools import islice
+def never_seen(scheme, n, n_epochs, rng):
+    left = set(range(n))
+    for epoch in islice(scheme.epochs(n, rng), n_epochs):
+        for batch in epoch:
+            rows = range(n)[batch] if isinstance(batch, slice) else batch.tolist()
+            left -= set(rows)
+    return len(left)
+""",
+    ),
+    (
+        "5.4",
+        """
+import math
+def matched_momentum(m, factor): return -math.expm1(math.log1p(-m) / factor)
+""",
+    ),
+    ("5.5", "def equal_at(S, E, S_2, E_2): return -(E - E_2) / (S - S_2)"),
+    (
+        "6.1",
+        """
+import numpy as np
+def dealt_batches(labels, batch_size, rng):
+    names = np.unique(labels)
+    hands = {c: [] for c in names}
+    batches = []
+    for _ in range(-(-len(labels) // batch_size)):
+        even, spare = divmod(batch_size, len(names))
+        lucky = set(rng.choice(names, spare, replace=False))
+        batch = []
+        for c in names:
+            for _ in range(even + (c in lucky)):
+                if not hands[c]:
+                    hands[c] = rng.permutation(np.flatnonzero(labels == c)).tolist()
+                batch.append(hands[c].pop())
+        batches.append(batch)
+    return batches
+""",
+    ),
+    (
+        "6.2",
+        """
+import itertools, numpy as np
+def exact_floor(alpha, x, residuals):
+    maps = [(1 - alpha * a * a, alpha * a * r) for a, r in zip(x, residuals)]
+    ends = []
+    for order in itertools.permutations(maps):
+        e = 0
+        for shrink, push in order:
+            e = shrink * e + push
+        ends.append(e)
+    A = np.prod([shrink for shrink, _ in maps])
+    return [np.mean(ends) ** 2 / (1 - A) ** 2, np.std(ends) ** 2 / (1 - A * A)]
+""",
+    ),
+    (
+        "6.4",
+        """
+def mean_labels(scheme, labels, n_epochs, rng):
+    epochs, total, count = scheme.epochs(len(labels), rng), 0, 0
+    for _ in range(n_epochs):
+        for batch in next(epochs):
+            total, count = total + len(set(labels[batch].tolist())), count + 1
+    return total / count
+""",
+    ),
+    (
+        "7.1",
+        """
+def flushed_epoch(micro_batches, m, theta, learning_rate):
+    held, count = 0, 0
+    for k, (X, y) in enumerate(micro_batches, start=1):
+        held, count = held + X.T @ (X @ theta - y) / len(y), count + 1
+        if k % m == 0 or k == len(micro_batches):
+            theta = theta - learning_rate * held / count
+            held, count = 0, 0
+    return theta
+""",
+    ),
+    ("7.2", "import numpy as np\ndef loss_factors(n): return np.array(n) / np.sum(n)"),
+    (
+        "7.3",
+        """
+def largest_batch(budget, n_parameters, activations):
+    b = 0
+    while 4 * (2 * n_parameters + (b + 1) * activations) <= budget:
+        b += 1
+    return b
+""",
+    ),
+    (
+        "7.4",
+        """
+def block_of_steps(X, y, theta, learning_rate):
+    r = X @ theta - y
+    for i in range(len(y)):
+        r[i + 1:] -= learning_rate * r[i] * X[i + 1:] @ X[i]
+    return theta - learning_rate * r @ X
+""",
+    ),
+    (
+        "8.1",
+        """
+import numpy as np
+def without_one(shards, missing, alpha, n_steps):
+    theta = np.zeros(shards[0][0].shape[1])
+    for t in range(n_steps):
+        there = [s for k, s in enumerate(shards) if k != missing(t)]
+        slopes = [X.T @ (X @ theta - y) / len(y) for X, y in there]
+        theta -= alpha * np.mean(slopes, axis=0)
+    return theta.tolist()
+""",
+    ),
+    (
+        "8.2",
+        """
+import numpy as np
+def variance_of(G, block, memory, batch):
+    G = G - G.mean(axis=0)
+    M, m = len(G) // block, memory // block
+    s2 = (G ** 2).sum() / len(G)
+    t2 = sum((G[i:i + block].mean(axis=0) ** 2).sum() for i in range(0, len(G), block)) / M
+    V = t2 * (1 / m - 1 / M) * M / (M - 1)
+    return V + (s2 - V) * (1 / batch - 1 / memory) * memory / (memory - 1)
+""",
+    ),
+    (
+        "8.4",
+        """
+import numpy as np
+def once(shards): return sum(np.linalg.pinv(X) @ y for X, y in shards) / len(shards)
+""",
+    ),
+    ("8.5", "def goes_on_at(k, t): return t - t % k"),
+    (
+        "9.1",
+        """
+import numpy as np
+def from_two(b_1, S_1, b_2, S_2):
+    E, S = np.polyfit([1 / b_1, 1 / b_2], [S_1, S_2], 1)
+    return np.array([S, E / S])
+""",
+    ),
+    (
+        "9.3",
+        """
+import numpy as np
+def cheapest_batch(B, t_0, r, p):
+    b = np.arange(1, 20_000)
+    return b[np.argmin((1 + B / b) * (t_0 + b / r) + p * (b + B))]
+""",
+    ),
+    (
+        "9.4",
+        """
+class Smooth:
+    def epochs(self, n_samples, rng):
+        size, k = 8.0, 0
+        while True:
+            order, b = rng.permutation(n_samples), round(size)
+            yield [order[i:i + b] for i in range(0, n_samples, b)]
+            k += 1
+            if k > 16:
+                size = min(128, size * 16 ** 0.05)
+smooth = Smooth()
+""",
+    ),
+    ("10.1", "def translate(alpha, beta): return alpha - alpha * beta, beta"),
+    (
+        "10.2",
+        """
+class Bent:
+    def gradient(self, theta, X, y):
+        (t,) = theta
+        return [25 * t if t < 1 else t + 24 if t < 2 else 25 * t - 24]
+    def loss(self, theta, X, y):
+        (t,) = theta
+        return sum(g * (min(t, b) - a) + h * (min(t, b) - a) ** 2 / 2
+                   for a, b, g, h in ((0, 1, 0, 25), (1, 2, 25, 1), (2, 9, 26, 25))
+                   if t > a) if t > 0 else 12.5 * t * t
+""",
+    ),
+    ("10.3", "import math\ndef suits(beta): return math.exp(4 * math.atanh(math.sqrt(beta)))"),
+    (
+        "10.4",
+        """
+import numpy as np
+def half_period(alpha, curvature, beta):
+    return np.pi / max(np.angle(np.roots([1, alpha * curvature - 1 - beta, beta])))
+""",
+    ),
+    (
+        "11.2",
+        """
+import numpy as np
+def steps_to_one_percent(X, y):
+    H, g = X.T @ X / len(y), X.T @ y / len(y)
+    rate, theta, steps = 1 / np.linalg.norm(H, 2), np.zeros(len(g)), 0
+    least = np.mean((y - X @ np.linalg.solve(H, g)) ** 2)
+    while np.mean((y - X @ theta) ** 2) > 1.01 * least:
+        theta, steps = theta - rate * (H @ theta - g), steps + 1
+    return steps
 """,
     ),
 ]
@@ -992,6 +1240,24 @@ def test_every_exercise_of_the_book_has_a_check():
 def test_an_unknown_exercise_is_named():
     with pytest.raises(ValueError, match=r"name must be one of 1\.1, 1\.2, .*, got '1\.9'"):
         check("1.9", 0)
+
+
+def test_what_an_answer_prints_is_not_shown(capsys):
+    def loud(n, d):
+        print("here")
+        return worked("1.5")(n, d)
+
+    assert verdict("1.5", loud, capsys).startswith("1.5 right: ")
+
+
+def test_a_check_that_lacks_the_data_says_so(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    monkeypatch.setattr(tradeoffs, "_ends_of_rules", tradeoffs._ends_of_rules.__wrapped__)
+    line = verdict("4.4", [0.1, 0.2], capsys)
+    assert line == (
+        "4.4 cannot be checked here: the real data come with scikit-learn: "
+        "`pip install scikit-learn`"
+    )
 
 
 def test_the_arguments_of_a_function_stay_as_they_are(capsys):

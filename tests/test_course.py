@@ -21,6 +21,7 @@ from nbformat import v4
 from sphinx.errors import ExtensionError
 
 import course
+import gdcourse as gd
 from book._ext import offline_python
 from tools import notebooks, solutions
 
@@ -53,7 +54,9 @@ def test_an_old_python_is_one_sentence(monkeypatch):
 
 
 def test_an_unknown_verb_names_the_verbs():
-    assert "no verb 'publish'; the verbs are book, zip, pdf, serve" in course.main(["publish"])
+    assert "no verb 'publish'; the verbs are book, zip, pdf, epub, serve" in course.main(
+        ["publish"]
+    )
 
 
 def test_a_verb_without_arguments_refuses_them():
@@ -61,7 +64,7 @@ def test_a_verb_without_arguments_refuses_them():
 
 
 def test_a_book_knows_one_option():
-    with pytest.raises(SystemExit, match=r"only option of a book is --no-solutions, got --fast"):
+    with pytest.raises(SystemExit, match=r"options --no-solutions and --no-live, got --fast"):
         course.build("--fast")
 
 
@@ -92,12 +95,30 @@ def test_changed_requirements_are_installed_again(project, name):
 def test_the_newest_packages_are_installed_where_the_environment_asks(project, monkeypatch):
     course.make_environment()
     project.clear()
-    monkeypatch.setenv("GDCOURSE_NEWEST", "1")
+    monkeypatch.setenv("GDCOURSE_PACKAGES", "newest")
     course.make_environment()
     course.make_environment()
     (command,) = project
     assert "--upgrade" in command
+    assert "--pre" not in command
     assert "requirements.txt" not in command
+    monkeypatch.setenv("GDCOURSE_PACKAGES", "candidates")
+    course.make_environment()
+    assert {"--upgrade", "--pre"} <= {*project[-1]}
+    monkeypatch.setenv("GDCOURSE_PACKAGES", "oldest")
+    with pytest.raises(SystemExit, match="newest, candidates or lowest, got 'oldest'"):
+        course.make_environment()
+
+
+def test_the_lowest_packages_are_the_least_that_the_project_names(project, monkeypatch):
+    written = (Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8")
+    (course.ROOT / "pyproject.toml").write_text(written, "utf-8")
+    monkeypatch.setenv("GDCOURSE_PACKAGES", "lowest")
+    course.make_environment()
+    options = project[-1]
+    lines = Path(options[options.index("--constraint") + 1]).read_text("utf-8").splitlines()
+    assert {"numpy==2.0 ", "sphinx==7.4.7 "} <= {*lines}
+    assert [line for line in lines if not re.match(r"[\w-]+==[\w.]+( |$)", line)] == []
 
 
 def test_a_verb_runs_inside_the_environment(project, monkeypatch, tmp_path):
@@ -284,7 +305,7 @@ def old_book(request, project, monkeypatch):
 def stand_in_for_sphinx(status):
     """Return a call that writes a page, and ends with `status` or by Ctrl-C."""
 
-    def call(command):
+    def call(command, env):
         html = Path(command[command.index("--path-output") + 1]) / "_build" / "html"
         html.mkdir(parents=True)
         (html / "index.html").write_text("new")
@@ -516,7 +537,8 @@ def test_a_workflow_only_calls_the_runner(path):
     workflow = yaml.safe_load(path.read_text("utf-8"))
     commands = [step["run"] for step in steps(workflow) if "run" in step]
     assert commands
-    assert [command for command in commands if not COMMAND.fullmatch(command)] == []
+    others = [command for command in commands if not COMMAND.fullmatch(command)]
+    assert others == (["pipx run build --outdir _build/package"] if path.stem == "release" else [])
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -524,8 +546,10 @@ def test_a_workflow_may_do_little_and_names_the_versions_of_its_actions(path):
     workflow = yaml.safe_load(path.read_text("utf-8"))
     assert workflow["permissions"] == {"contents": "read"}
     assert "concurrency" in workflow
-    actions = [step["uses"] for step in steps(workflow) if "uses" in step]
-    assert [action for action in actions if not re.fullmatch(r"actions/[\w-]+@v\d+", action)] == []
+    actions = re.findall(r"uses: (.*)", path.read_text("utf-8"))
+    assert len(actions) == sum("uses" in step for step in steps(workflow)) > 0
+    pinned = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")  # a tag can be moved
+    assert [action for action in actions if not pinned.fullmatch(action)] == []
 
 
 def test_the_workflows_try_three_systems_and_every_python():
@@ -590,7 +614,8 @@ def test_metadata_of_one_machine_is_left_out():
     notebook = v4.new_notebook(cells=[cell])
     notebook.metadata = {"language_info": {"name": "python", "version": "3.13.0"}, "signature": "x"}
     notebooks.normalise(notebook, "01_full_batch")
-    assert set(cell.metadata) == {"mystnb", "tags"}
+    assert set(cell.metadata) == {"jupyter", "mystnb", "tags"}
+    assert cell.metadata["jupyter"] == {"source_hidden": True}  # as the page folds it
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
     assert "version" not in notebook.metadata["language_info"]
 
@@ -608,3 +633,46 @@ def test_a_failing_chapter_is_not_written(tmp_path, capsys):
     assert not notebooks.execute(path)
     assert path.read_bytes() == before
     assert "ZeroDivisionError" in capsys.readouterr().out
+
+
+# Papers of the project
+
+
+def test_one_version_is_told_everywhere():
+    text = {
+        name: (course.ROOT / name).read_text("utf-8")
+        for name in ("pyproject.toml", "CITATION.cff", "CHANGELOG.md", "book/about.md")
+    }
+    version = gd.__version__
+    assert f'\nversion = "{version}"\n' in text["pyproject.toml"]
+    assert f"\nversion: {version}\n" in text["CITATION.cff"]
+    assert re.search(r"^## (?!Unreleased)(\S+),", text["CHANGELOG.md"], re.M)[1] == version
+    assert f"version {version}." in text["book/about.md"]
+
+
+def test_the_paper_cites_what_is_listed():
+    cited = re.findall(r"@(\w+)", (course.ROOT / "paper.md").read_text("utf-8"))
+    listed = re.findall(r"^@\w+\{(\w+),", (course.BOOK / "references.bib").read_text("utf-8"), re.M)
+    assert len(set(cited)) > 5
+    assert set(cited) <= set(listed)
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SUPPORT.md", "SECURITY.md"])
+def test_links_between_the_papers_lead_somewhere(name):
+    text = (course.ROOT / name).read_text("utf-8")
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", text)
+    assert links
+    assert [link for link in links if not (course.ROOT / link).exists()] == []
+
+
+@pytest.mark.parametrize("path", sorted((course.ROOT / ".github").rglob("*.yml")), ids=str)
+def test_forms_and_workflows_are_yaml(path):
+    assert yaml.safe_load(path.read_text("utf-8"))
+
+
+def test_the_ten_lines_of_the_readme_run():
+    text = (course.ROOT / "README.md").read_text("utf-8")
+    lines = text.partition("## The package in ten lines\n\n```python\n")[2].partition("```")[0]
+    names = {}
+    exec(lines, names)
+    assert abs(names["theta"] - [0, 1, 2, 3, 4]).max() < 0.02

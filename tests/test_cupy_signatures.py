@@ -11,8 +11,8 @@ its outputs behind them, and the keywords of its docstring. Of what is compiled 
 begins with the signature. And where `array_api_compat` takes any keyword, to hand it on, CuPy's
 function of the same name must take it.
 
-The wheel of CuPy that requirements.txt names is for Linux on x86-64; elsewhere, conftest.py does
-not collect this file.
+The wheel of CuPy that requirements.txt names is for Linux on x86-64 and Python up to 3.14;
+elsewhere, conftest.py does not collect this file.
 """
 
 import ast
@@ -189,7 +189,8 @@ def signature(function):
     except ValueError:
         first = function.__doc__.strip().splitlines()[0]
         arguments = re.search(r"\((.*)\)", first)[1]
-        arguments = re.sub(r"\b(?:int|size_t|bool|intptr_t) (?=\w)", "", arguments)  # types of C
+        types_of_c = r"\b(?:int|size_t|Py_ssize_t|bool|intptr_t) (?=\w)"
+        arguments = re.sub(types_of_c, "", arguments)
         namespace = {}
         exec(f"def written({arguments}): pass", {"_malloc": None}, namespace)
         return inspect.signature(namespace["written"])
@@ -244,10 +245,14 @@ def test_the_calls_of_the_package_are_found():
     assert {("array", "take"), ("array", "T"), ("array", "device"), ("array", "get")} <= names
 
 
+class Empty:
+    """What Python itself gives every class, more with each version."""
+
+
 def missing_from(stand_in, real):
     """The names of a stand-in, and of the classes in it, that the real thing lacks."""
     for name, value in vars(stand_in).items():
-        if name == "__weakref__":
+        if name in vars(Empty):
             continue
         if not hasattr(real, name):
             yield name

@@ -369,7 +369,7 @@ def test_what_cannot_be_is_refused_by_name(workers, case):
             gd.evaluate(gd.LeastSquares(), theta, *wrong)
     with pytest.raises(ValueError, match="labels 0 and 1"):
         descend(rows, theta, objective=gd.LogisticRegression(), **SOME)
-    with pytest.raises(ValueError, match=r"theta must have shape \(4,\)"):
+    with pytest.raises(ValueError, match=r"theta_init must have shape \(4,\)"):
         descend(rows, theta[1:], **SOME)
 
 

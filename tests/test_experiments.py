@@ -69,6 +69,26 @@ def test_every_assert_of_a_chapter_is_claimed(chapter):
     assert unclaimed(chapter, CLAIMS[chapter]) == []
 
 
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_the_page_shows_every_assert_of_a_chapter_once(chapter):
+    cells = cells_of(chapter)
+    shown = experiments.shares(CLAIMS[chapter], cells)
+    assert sorted((name, held) for name, mine, _ in shown for held in mine) == sorted(
+        (name, held)
+        for name, cell in cells.items()
+        if not cell.in_solution
+        for held in experiments.asserts(cell.source)
+    )
+
+
+def test_a_row_of_a_table_stands_under_its_head():
+    table = "| b | loss |\n|---|---|\n| 8 | 0.25 |\n"
+    output = {"output_type": "display_data", "data": {"text/markdown": table}}
+    heads = {line.rstrip(): head for line, head in experiments.printed([output]) if head}
+    assert experiments.set_out(["8  0.25"], heads) == ["b  loss", "8  0.25"]
+    assert experiments.set_out(["no table"], heads) == ["no table"]
+
+
 def test_the_page_shows_every_chapter_once():
     assert sorted(re.findall(r"^```\{experiments\} (\w+)$", PAGE, re.M)) == CHAPTERS
 
@@ -147,6 +167,7 @@ NOT_PROSE = re.compile(
     r"|(\{[\w:-]+\})?`+[^`]+`+"  # code, roles
     r"|\]\([^)]*\)|<[^>]*>"  # addresses
     r"|^:.*?$|^#.*?$|^\*\*(Reading t|T)ime.*?$"  # directives, headings, durations
+    r"|^Between \*\*.*?$"  # the scale of a guess
     r"|^\d+\. |\*\*\d+\.\*\*|\[\d+ "  # numbers of a list, a question, a chapter
     r"|\b([Cc]hapter|[Ee]xercise|[Tt]heorem|[Ll]emma|[Tt]ask)s? \[?\d[\d.]*"
     r"(\]\(\S+\))?((,| and| to) \[?\d+)*"

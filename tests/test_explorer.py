@@ -31,6 +31,31 @@ def toggle():
     return explorer.axis_toggle(histories, lowest=0.0, overhead=8e-6, seconds_per_row=2e-8)
 
 
+SIZES, RATES = [1, 4, 16], [0.05, 0.2, 0.8, 3.2]
+MAP = np.array([[0.9, 0.5, np.inf, np.nan], [1.5, 0.4, 0.6, 5.0], [1.9, 1.2, 0.3, np.inf]])
+ORDERS = {"in order": np.arange(8) % 4, "shuffled": np.array([2, 0, 3, 1, 1, 3, 0, 2])}
+ERRORS = {
+    "in order": np.array([[4.0, 3, 2, 1], [8, 6, 4, 2]]),
+    "shuffled": np.array([[2, 3, 2, 0.1234567], [4, 6, 4, 0.5]]),
+}
+
+
+def valley(**change):
+    where = {"start": 2.0, "limits": [0.7, 1.5, 2], "n_samples": 64, "batch_size": 4}
+    arguments = {"batch_sizes": SIZES, "rates": RATES, "excess": MAP, **where} | change
+    return explorer.valley(**({"learning_rate": 0.2} | arguments))
+
+
+def row_orders(**change):
+    chosen = {"learning_rates": [0.01, 0.02], "learning_rate": 0.01, "scheme": "in order"}
+    return explorer.row_orders(**({"orders": ORDERS, "errors": ERRORS} | chosen | change))
+
+
+def price(**change):
+    numbers = {"overhead": 5e-5, "rows_per_second": 2e6, "noise_scale": 30, "batch_size": 256}
+    return explorer.batch_calculator(**(numbers | change))
+
+
 FIGURES = {
     "three-estimators": lambda: explorer.three_estimators(X, Y, START, n_steps=9),
     "noise-ball": lambda: explorer.noise_ball(X, Y, START, n_steps=20),
@@ -39,6 +64,9 @@ FIGURES = {
     "axis-toggle": toggle,
     "memory-calculator": explorer.memory_calculator,
     "scaling-calculator": explorer.scaling_calculator,
+    "batch-calculator": price,
+    "valley": valley,
+    "row-orders": row_orders,
 }
 
 
@@ -265,6 +293,86 @@ def test_a_balance_that_nobody_reaches_is_not_a_number():
     assert cells(figure)[-1] == ["none up to 10⁹"]
 
 
+def test_the_batch_calculator_finds_the_least_time():
+    b = np.geomspace(1, 1e6, 100_001)
+    seconds = (1 + 30 / b) * (5e-5 + b / 2e6)
+    mine = (1 + 30 / 256) * (5e-5 + 256 / 2e6)
+    assert [cell for (cell,) in cells(price())] == [
+        "100 rows",
+        "30 rows",
+        f"{b[seconds.argmin()]:.3g} rows",
+        f"{mine / seconds.min():.3g}",
+        f"{1 + 30 / 256:.3g}",
+        f"{1 + 256 / 30:.3g}",
+    ]
+
+
+def test_the_two_parts_of_the_time_add_up_to_it():
+    figure = price()
+    curves = re.findall('polyline points="(.*?)"', figure.html)
+    spent = []
+    for curve in curves:
+        y = np.array([pair.split(",")[1] for pair in curve.split()], dtype=float)
+        spent.append(10 ** (3 - 4 * (y - 8) / 274))  # four decades, from 10³ down
+    np.testing.assert_allclose(spent[0] + spent[1], spent[2], rtol=4e-3)
+    assert spent[2].min() == pytest.approx(1, rel=0.01)
+
+
+def test_the_map_has_the_cells_it_is_given():
+    figure = valley()
+    assert payload(figure)["excess"] == [
+        [0.9, 0.5, None, None],
+        [1.5, 0.4, 0.6, None],
+        [1.9, 1.2, 0.3, None],
+    ]
+    assert cells(figure) == [["0.2", "0.4"], ["0.2", "0.4"], ["1.5", "grows"], ["0.8", "0.3"]]
+    frame = figure.html.split("<clipPath")[1]
+    shades = re.findall('<path d="(M[^"]*z)" fill="(.*?)"', frame)
+    found = {shade: path.count("z") for path, shade in shades}
+    assert sum(found.values()) == 12
+    assert found["#999"] == 4
+    assert [row.count("z") for row, _ in shades[:1]] == [1]  # the darkest: 0.3 alone
+    left, top = re.search(r"M([\d.]+) ([\d.]+)h", shades[0][0]).groups()
+    assert (float(left), float(top)) == pytest.approx((44 + 386 * 2 / 3, 8 + 274 / 4), abs=0.1)
+
+
+def test_the_cuts_are_a_column_and_the_best_of_each_row():
+    figure = valley(learning_rate=0.8)
+    kept, best = re.findall('polyline points="(.*?)"', figure.html.split("-cuts-frame")[-1])
+    assert len(kept.split()) == 2  # no better than the start at b = 1
+    heights = [float(pair.split(",")[1]) for pair in best.split()]
+    assert heights == sorted(heights)  # 0.5, 0.4, 0.3: downwards
+    assert float(kept.split()[-1].split(",")[1]) == heights[-1]
+
+
+def test_an_order_is_drawn_as_it_is_read():
+    figure = row_orders(scheme="shuffled")
+    dots = re.search('<path d="(M[^"]*h0)"', figure.html)[1]
+    places = np.array(re.findall(r"M([\d.]+) ([\d.]+)h0", dots), dtype=float)
+    expected = 44 + 386 * (np.arange(8) + 0.5) / 8, 8 + 250 * (ORDERS["shuffled"] + 0.5) / 4
+    np.testing.assert_allclose(places.T, expected, atol=0.06)
+    assert cells(figure) == [["1", "3", "2.5"], ["0.123", "3", "1.78"]]
+    assert "4 different rows of 4" in figure.html
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: valley(excess=MAP.T), "excess must have shape (3, 4)"),
+        (lambda: valley(start=0.35), "excess must be lower than start for a rate of each"),
+        (lambda: valley(start=-1.0), "start must be positive"),
+        (lambda: valley(batch_size=5), "there is no cell at 5 and 0.2"),
+        (lambda: row_orders(scheme="backwards"), "orders and errors must be of the same schemes"),
+        (lambda: row_orders(learning_rates=[0.1]), "'in order' must have 8 rows and errors of"),
+        (lambda: price(overhead=0.0), "overhead must be positive"),
+        (lambda: price(noise_scale=-1), "noise_scale must be positive"),
+    ],
+)
+def test_measurements_that_do_not_fit_are_said(call, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        call()
+
+
 @pytest.mark.parametrize(
     ("call", "text"),
     [
@@ -310,7 +418,7 @@ def test_what_does_not_fit_is_said(change, message):
         ({"n_workers": 0}, "n_workers must be at least 1"),
         ({"bandwidth": 0}, "bandwidth must be positive"),
         ({"method": "bus"}, "method must be one of ring, tree, star"),
-        ({"scaling": "both"}, "scaling must be 'strong' or 'weak'"),
+        ({"scaling": "both"}, "scaling must be one of strong, weak"),
     ],
 )
 def test_a_scaling_that_does_not_fit_is_said(change, message):
@@ -417,11 +525,16 @@ def test_what_a_colour_says_a_dash_and_a_mark_say_too():
         assert len({look.get(part) for look in looks}) == len(looks)
 
 
-@pytest.mark.parametrize("learning_rate", [0.2, 0.9, 2.5, 90])
-def test_a_path_that_leaves_the_frame_ends_in_an_arrow_on_its_edge(learning_rate):
+@pytest.mark.parametrize(("learning_rate", "leaves"), [(0.2, False), (2.5, True), (1e80, True)])
+def test_a_path_that_leaves_the_frame_ends_in_an_arrow_on_its_edge(learning_rate, leaves):
     figure = explorer.three_estimators(X, Y, START, learning_rate=learning_rate, n_steps=9)
-    left, top, width, height = drawn(figure, r'<rect x="(.*?)" y="(.*?)" width="(.*?)" height="(.*?)"')[0]
-    marks = re.findall(r'd="(\S+)[^"]*" transform="translate\((\S+) (\S+?)\)( rotate)?', figure.html.split("<clipPath")[1])[:3]
+    left, top, width, height = drawn(
+        figure, r'<rect x="(.*?)" y="(.*?)" width="(.*?)" height="(.*?)"'
+    )[0]
+    marks = re.findall(
+        r'd="(\S+)[^"]*" transform="translate\((\S+) (\S+?)\)( rotate)?',
+        figure.html.split("<clipPath")[1],
+    )[:3]
     assert len(marks) == 3
     ends = re.findall(r'points="[^"]*?([\d.]+),([\d.]+)"', figure.html.split("<clipPath")[1])[:3]
     for (_, x, y, turned), end in zip(marks, ends, strict=True):
@@ -430,7 +543,7 @@ def test_a_path_that_leaves_the_frame_ends_in_an_arrow_on_its_edge(learning_rate
         inside = min(x, y, width - x, height - y)
         assert inside > -0.06
         assert (inside < 0.06) == bool(turned)
-    assert [bool(turned) for *_, turned in marks] == [learning_rate > 0.5] * 3 or learning_rate == 0.9
+    assert [bool(turned) for *_, turned in marks] == [leaves] * 3
 
 
 def test_with_the_same_rows_for_all_each_makes_the_steps_it_can_afford():
@@ -463,3 +576,25 @@ def test_the_figures_need_no_matplotlib_and_the_package_no_figures():
     code = "import sys, gdcourse; assert 'gdcourse.lesson.explorer' not in sys.modules\n"
     code += "from gdcourse.lesson import explorer; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("return theta if step < 3 else None", "two numbers, got None at step 3"),
+        ("return theta[:1]", r"two numbers, got \[.*\] at step 0"),
+        ("return 'ab'", "two numbers, got 'ab' at step 0"),
+        ("return [theta, theta]", r"two numbers, got \[\[.*\]\] at step 0"),
+    ],
+)
+def test_an_update_that_returns_something_else_is_told_with_its_step(monkeypatch, body, message):
+    given = payload(FIGURES["your-update"]())
+    batches = [[0, 1]] * given["steps"]
+    page = SimpleNamespace(
+        given=json.dumps(given | {"rate": 0.1, "batches": batches}),
+        code=f"def update(theta, X, y, learning_rate, step):\n    {body}\n",
+        add=lambda first, second: None,
+    )
+    monkeypatch.setitem(sys.modules, "page", page)
+    with pytest.raises(ValueError, match=message):
+        exec(given["harness"], {})

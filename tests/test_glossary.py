@@ -7,8 +7,12 @@ import pytest
 
 import course
 
-GLOSSARY = (course.BOOK / "glossary.md").read_text(encoding="utf-8").partition("{glossary}\n")[2]
-TERMS = re.findall(r"^([^\s:].*)$", GLOSSARY, re.M)
+PAGE = (course.BOOK / "glossary.md").read_text(encoding="utf-8")
+ENTRIES, BACKGROUND = (  # the second block holds what chapters use without a link
+    dict(re.findall(r"^([^\s:].*)\n  (.*)$", block, re.M))
+    for block in re.findall(r"^::::\{glossary\}\n(.*?)^::::$", PAGE, re.M | re.S)
+)
+TERMS = list(ENTRIES)
 CHAPTERS = sorted(path.stem for path in course.BOOK.glob("[0-9]*.ipynb"))
 
 NOT_PROSE = re.compile(
@@ -53,12 +57,22 @@ def unlinked(cells):
 
 def prose(chapter):
     cells = json.loads((course.BOOK / f"{chapter}.ipynb").read_text(encoding="utf-8"))["cells"]
-    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+    texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+    return [text for text in texts if ":class: gd-guess" not in text]  # asks, and explains later
 
 
-def test_terms_are_in_order_and_stand_once():
-    plain = [re.sub(r"[-–]", " ", term.lower()) for term in TERMS]
+@pytest.mark.parametrize("entries", [ENTRIES, BACKGROUND], ids=["course", "background"])
+def test_terms_are_in_order_and_stand_once(entries):
+    plain = [re.sub(r"[-–]", " ", term.lower()) for term in entries]
     assert plain == sorted(set(plain))
+    assert sum(PAGE.count(f"\n{term}\n") for term in entries) == len(entries)
+
+
+@pytest.mark.parametrize("term", ENTRIES | BACKGROUND)
+def test_an_entry_leads_to_a_chapter_that_says_the_word(term):
+    text = (ENTRIES | BACKGROUND)[term]
+    chapter = re.search(r" \[(Chapter \d+|Introduction)\]\((\w+\.ipynb)\)\.$", text)[2]
+    assert term[:5].lower() in (course.BOOK / chapter).read_text(encoding="utf-8").lower()
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)

@@ -185,7 +185,7 @@ def test_the_floor_of_the_order_of_the_file_is_where_its_steps_end(problem):
     end = gd.descend(X, y, best, **run).theta
     found = np.sum((end - best) ** 2)
     travel = alpha * np.linalg.norm(X, 2) ** 2
-    assert found == pytest.approx(float(order_floors(X, y, alpha).in_order), rel=2 * travel)
+    assert found == pytest.approx(float(order_floors(X, y, alpha).in_order), rel=2 * travel, abs=0)
 
 
 def test_fresh_orders_leave_the_mean_drift_of_all_orders(problem):
@@ -202,7 +202,7 @@ def test_fresh_orders_leave_the_mean_drift_of_all_orders(problem):
     ]
     mean = np.linalg.solve(X.T @ X, np.mean(drifts, axis=0))
     floors = order_floors(X, y, 1e-9)
-    assert float(floors.shuffled) == pytest.approx(1e-18 * mean @ mean, rel=1e-5)
+    assert float(floors.shuffled) == pytest.approx(1e-18 * mean @ mean, rel=1e-5, abs=0)
     assert floors.bend > 1e-3
 
 

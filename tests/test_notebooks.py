@@ -78,7 +78,11 @@ def test_every_chapter_is_in_the_book():
 
 def reading_times(notebook):
     """The minutes that the box of a chapter states, and those that its words ask for."""
-    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    prose = "\n".join(
+        cell.source
+        for cell in notebook.cells
+        if cell.cell_type == "markdown" and "gd-guess" not in cell.source
+    )
     stated = re.search(r"^\*\*Reading time:\*\* (\d+) minutes", prose, re.M)
     words = re.findall(r"\w+", re.split(r"\n## (?:Exercises|Check yourself)\n", prose)[0])
     return stated and int(stated[1]), len(words) / WORDS_A_MINUTE

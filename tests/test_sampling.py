@@ -1,6 +1,7 @@
 """Sampling schemes: which rows an epoch uses, in which sizes, and with which bias."""
 
 import pickle
+from dataclasses import FrozenInstanceError
 from functools import partial
 from itertools import islice, pairwise
 
@@ -143,6 +144,8 @@ def test_a_scheme_is_a_value_that_can_be_kept(scheme):
     again = pickle.loads(pickle.dumps(scheme))
     draws = [order(next(s.epochs(12, 3))).tolist() for s in (scheme, again)]
     assert draws[0] == draws[1]
+    with pytest.raises(FrozenInstanceError):
+        scheme.batch_size = 3
 
 
 @every_scheme

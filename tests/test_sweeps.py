@@ -1,6 +1,11 @@
 """A compiled sweep is the definition, faster: both must walk the same path."""
 
+import os
+import subprocess
+import sys
 import time
+from itertools import islice
+from pathlib import Path
 from threading import Thread
 
 import numpy as np
@@ -131,6 +136,48 @@ def test_other_threads_run_during_a_sweep():
         turns.append(time.perf_counter())
     # A sweep that kept the interpreter would be one long pause.
     assert np.diff(turns).max() < 0.5 * (turns[-1] - turns[0])
+
+
+@pytest.mark.parametrize("n_runs", [3, 4, 9])
+@pytest.mark.parametrize("d", [sweeps.SHORT, sweeps.SHORT + 1])
+def test_runs_that_take_turns_walk_as_each_does_alone(n_runs, d):
+    objective = gd.LeastSquares(l2=0.3)
+    X, y, theta = problem({"n": 40, "d": d, "seed": 3, "dtype": np.float64})
+    epochs = list(islice(gd.Shuffled(1).epochs(40, 0), 2))
+    rates = np.array([[0.01], [0.02], [0.03]]).repeat(40, axis=1)
+    thetas = np.stack([theta * k for k in range(n_runs)])
+    order_of, rate_of = np.arange(n_runs) % 2, np.arange(n_runs) % 3
+    expected = [
+        sweeps.compiled(X, y, start, objective, epochs[order_of[k]], rates[rate_of[k]])
+        for k, start in enumerate(thetas.copy())
+    ]
+    orders, bounds = np.stack([epoch.order for epoch in epochs]), epochs[0].bounds
+    sweeps.sweep_runs(X, y, thetas, objective, orders, order_of, bounds, rates, rate_of)
+    np.testing.assert_allclose(thetas, expected, rtol=1e-12)
+
+
+def walk_all():
+    """Every compiled loop, over epochs that end with the last row in memory."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((300, 3)), rng.integers(2, size=300).astype(float)
+    for objective in OBJECTIVES[1], OBJECTIVES[3], OBJECTIVES[4]:
+        theta = np.zeros((3, 3) if objective is OBJECTIVES[4] else 3)
+        for batch_size in (1, 7):
+            epoch = next(gd.Shuffled(batch_size).epochs(300, rng))
+            sweeps.compiled(X, y, theta, objective, epoch, np.full(len(epoch), 0.01))
+        gd.evaluate(objective, theta, X, y)
+
+
+def test_machine_code_reads_nothing_beyond_its_arrays(tmp_path):
+    """What is fetched ahead of the last rows as well; without the check it would change nothing."""
+    tests, package = Path(__file__).parent, Path(gd.__file__).parents[1]
+    checked = {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_OPT": "0"}
+    path = os.pathsep.join(map(str, (tests, package)))
+    subprocess.run(
+        [sys.executable, "-c", "import test_sweeps; test_sweeps.walk_all()"],
+        env=os.environ | checked | {"PYTHONPATH": path},
+        check=True,
+    )
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)

@@ -11,14 +11,9 @@ from gdcourse.lesson.checks import EXERCISES
 from tools import plain, working_copy
 from tools.solutions import fold_code
 
-CHAPTERS = sorted(course.BOOK.glob("*.ipynb"))
+BOOK = plain.Book(course.ROOT)
+CHAPTERS = working_copy.list_chapters(course.ROOT, BOOK)
 RAW = re.compile(r"^:{3,}.*|\{[\w:-]+\}`.*?`|\$\$ *\([\w-]+\)|\]\([^)]*\.md[^)]*\)", re.M)
-
-
-@pytest.fixture(scope="module")
-def book():
-    """Return what the chapters say of one another."""
-    return plain.Book(course.ROOT)
 
 
 @pytest.fixture
@@ -39,8 +34,9 @@ def copies(tmp_path, monkeypatch):
         cells += [nbformat.v4.new_code_cell("x = 1", id="one-02")]
         notebook = nbformat.v4.new_notebook(cells=cells)
         nbformat.write(notebook, tmp_path / "book" / "one.ipynb")
+        nbformat.write(nbformat.v4.new_notebook(), tmp_path / "book" / "index.ipynb")
         working_copy.update(tmp_path, tmp_path / "work")
-        return sorted(path.name for path in (tmp_path / "work").iterdir())
+        return sorted(path.name for path in (tmp_path / "work").glob("one*"))
 
     return tmp_path, write
 
@@ -111,6 +107,20 @@ $$ (eq-one)
 The {term}`mini-batch <mini-batch>`, {term}`steps <step>`, the [glossary](glossary.md#step).
 :::
 
+Word
+: What it means.
+
+:::::{grid} 1 2
+:gutter: 3
+
+::::{grid-item-card} 1 One
+:link: one
+:link-type: doc
+
+Why?
+::::
+:::::
+
 :::{exercise}
 :label: ex-one
 
@@ -147,6 +157,10 @@ $$
 The mini-batch, steps, the glossary.
 
 </details>
+
+Word: What it means.
+
+- [1 One](one.ipynb): Why?
 """
 
 
@@ -169,9 +183,11 @@ def test_with_solutions_they_are_folded(copies):
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
-def test_a_copy_is_plain_and_whole(path, book):
-    notebook = working_copy.make_student_notebook(path, book)
+def test_a_copy_is_plain_and_whole(path):
+    notebook = working_copy.make_student_notebook(path, BOOK)
     nbformat.validate(nbformat.from_dict(notebook))
+    links = re.findall(r"\]\(([^)#]*\.ipynb)", json.dumps(notebook["cells"]))
+    assert set(links) <= {chapter.name for chapter in CHAPTERS}
     prose = [plain.text_of(c) for c in notebook["cells"] if c["cell_type"] == "markdown"]
     assert RAW.findall("\n".join(prose)) == []
     assert sum(text.count("<details>") for text in prose) == sum(
@@ -183,11 +199,11 @@ def test_a_copy_is_plain_and_whole(path, book):
         assert name.replace("exercise", "answer") in ids
 
 
-def test_every_exercise_with_a_check_has_its_cells(book):
-    copies = [working_copy.make_student_notebook(path, book)["cells"] for path in CHAPTERS]
+def test_every_exercise_with_a_check_has_its_cells():
+    copies = [working_copy.make_student_notebook(path, BOOK)["cells"] for path in CHAPTERS]
     cells = {cell["id"]: cell for chapter in copies for cell in chapter}
     for name, exercise in EXERCISES.items():
-        assert book.numbers[exercise.label] == name
+        assert BOOK.numbers[exercise.label] == name
         here = name.replace(".", "-")
         assert exercise.deliver in cells[f"answer-{here}"]["source"]
         assert f'check("{name}", {exercise.deliver})' in cells[f"check-{here}"]["source"]

@@ -31,8 +31,8 @@ def main(path):
         say(step=number)
         if step["kind"] == "check":
             name = step["name"]
-            points, message = guard.judge(name, shell.user_ns, failed.get(name))
-            say(name=name, points=points, message=message)
+            right, message = guard.judge(name, shell.user_ns, failed.get(name))
+            say(name=name, right=right, message=message)
             continue
         result = shell.run_cell(step["source"], store_history=False)
         error = result.error_before_exec or result.error_in_exec
@@ -64,52 +64,53 @@ class Guard:
 
     def __init__(self):
         import numpy as np
+
         from gdcourse.lesson import checks
 
         self.exercises, self.wrong = dict(checks.EXERCISES), checks.AnswerError
         self.verify = checks.Exercise.verify
         modules = [module for name, module in sys.modules.items() if name.startswith("gdcourse")]
-        owners = [*modules, np, np.linalg]
-        owners += {
-            value
-            for module in modules
-            for value in vars(module).values()
-            if isinstance(value, type) and value.__module__.startswith("gdcourse")
-        }
-        self.before = {
-            (owner, name): (value, getattr(value, "__code__", None))
-            for owner in owners
+        inside = {thing for module in modules for thing in vars(module).values() if is_ours(thing)}
+        self.before = [
+            (owner, name, value, getattr(value, "__code__", None))
+            for owner in (np, np.linalg, *modules, *inside, *self.exercises.values())
             for name, value in vars(owner).items()
             if callable(value)
-        }
+        ]
 
     def judge(self, name, names, failed):
-        """Return points and a message for the answer to an exercise among `names`."""
+        """Tell whether the answer to an exercise among `names` is right, and why."""
         exercise = self.exercises[name]
         if replaced := self.restore():
-            return 0, f"replaces what the check stands on: {', '.join(replaced)}"
+            return False, f"replaces what the check stands on: {', '.join(replaced)}"
         if failed:
-            return 0, failed
+            return False, failed
         if exercise.deliver not in names:
-            return 0, f"nothing is called {exercise.deliver}"
+            return False, f"nothing is called {exercise.deliver}"
         try:
-            return exercise.points, f"right: {self.verify(exercise, names[exercise.deliver])}"
+            return True, f"right: {self.verify(exercise, names[exercise.deliver])}"
         except self.wrong as error:
-            return 0, str(error)
+            return False, str(error)
         except BaseException as error:  # of the student's code: whatever it is, it costs no more
-            return 0, f"raises {type(error).__name__}: {error}"
+            return False, f"raises {type(error).__name__}: {error}"
 
     def restore(self):
         """Put back what was replaced, and return its names."""
         replaced = []
-        for (owner, name), (value, code) in self.before.items():
+        for owner, name, value, code in self.before:
             if vars(owner).get(name) is not value:
-                setattr(owner, name, value)
-                replaced.append(f"{owner.__name__}.{name}")
+                put = type.__setattr__ if isinstance(owner, type) else object.__setattr__
+                put(owner, name, value)
+                replaced.append(name)
             if code is not None and value.__code__ is not code:
                 value.__code__ = code
-                replaced.append(f"{owner.__name__}.{name}")
+                replaced.append(name)
         return replaced
+
+
+def is_ours(thing):
+    """Tell whether something is a class of the package."""
+    return isinstance(thing, type) and thing.__module__.startswith("gdcourse")
 
 
 if __name__ == "__main__":

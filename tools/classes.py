@@ -6,20 +6,19 @@ import shutil
 import tomllib
 import zipfile
 from importlib.metadata import PackageNotFoundError, requires
-from pathlib import Path
 
 from packaging.requirements import Requirement
 
 from tools.plain import Book
-from tools.working_copy import make_student_notebook
+from tools.working_copy import list_chapters, make_student_notebook
 
 NAME = "gradient-descent"
 HANDED_OUT = ("course.py", "pyproject.toml", "LICENSE", "LICENSE-CC-BY-4.0", "tools/jupyter")
 README = """\
 # Gradient descent and its variants
 
-The notebooks are in `work`. With Python 3.11, 3.12 or 3.13, one command installs what they need
-and opens them (on Windows, write `py` for `python3`):
+The notebooks are in `work`. With Python 3.11 or later, one command installs what they need and
+opens them (on Windows, write `py` for `python3`):
 
 ```sh
 python3 course.py lab
@@ -40,7 +39,8 @@ CONFIG = """\
 c = get_config()
 c.CourseDirectory.course_id = "gradient-descent"
 c.ClearSolutions.code_stub = {"python": "# Your answer goes above this line."}
-c.ExecutePreprocessor.timeout = 600
+c.ExecutePreprocessor.timeout = 120
+c.ExecutePreprocessor.interrupt_on_timeout = True  # an endless loop costs its cell
 """
 SYSTEMS = (("linux", "Linux", "posix"), ("darwin", "Darwin", "posix"), ("win32", "Windows", "nt"))
 
@@ -48,7 +48,7 @@ SYSTEMS = (("linux", "Linux", "posix"), ("darwin", "Darwin", "posix"), ("win32",
 def make_class(root, folder):
     """Write into `folder` the zip for the students, and the teacher's side for nbgrader."""
     book = Book(root)
-    chapters = sorted((root / "book").glob("*.ipynb"))
+    chapters = list_chapters(root, book)
     notebooks = {path.stem: make_student_notebook(path, book) for path in chapters}
     texts = {"README.md": README, "requirements.txt": select_lock(root)}
     for name, notebook in notebooks.items():

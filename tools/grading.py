@@ -36,7 +36,7 @@ def grade_folder(folder, seconds=SECONDS):
             graded = pool.map(lambda pair: grade_notebook(pair[1], seconds), found)
             best = {}
             for (student, path), marks in zip(found, graded, strict=True):
-                print(f"{student}: {path.name}", flush=True)
+                print(f"{student}: {path.name}{'' if marks else ' has no answers'}", flush=True)
                 for name, mark in marks.items():
                     best[student, name] = max(best.get((student, name), (-1, "")), mark)
     return write_table(folder / "grades.csv", best)
@@ -81,7 +81,7 @@ def grade_notebook(path, seconds):
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}
     asked = [step["name"] for step in steps if step["kind"] == "check"]
-    marks = {name: (0, "not begun") for name in asked}
+    marks = dict.fromkeys(asked, (0, "not begun"))
     begun = {step["name"] for step in steps if step["kind"] == "answer" and is_begun(step)}
     steps = [step for step in steps if step["name"] in begun or step["kind"] == "code"]
     while begun:  # what stopped the process is left out, and the rest is tried again
@@ -156,7 +156,8 @@ def run_steps(steps, marks, seconds):
                 if "step" in said:
                     step = said["step"]
                 elif "name" in said:
-                    marks[said["name"]] = (said["points"], said["message"])
+                    points = EXERCISES[said["name"]].points if said["right"] else 0
+                    marks[said["name"]] = (points, said["message"])
                 else:
                     return None, ""
             return step, "the process ended: was that too much memory, or an exit?"

@@ -3,11 +3,15 @@
 import re
 import shutil
 import sys
+from datetime import date
 from pathlib import Path
 
 from bs4 import BeautifulSoup
 from playwright.sync_api import Error, sync_playwright
+from pypdf import PdfReader
 from sphinx_external_toc.parsing import parse_toc_yaml
+
+import gdcourse
 
 ROOT = Path(__file__).resolve().parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge")
@@ -21,12 +25,14 @@ WHOLE = """<!doctype html>
 <body class="gd-paper"><div class="bd-main"><div class="bd-content">
 <div class="bd-article-container">
 <article class="bd-article"><h1>{title}</h1>
-<p>{author} {licence} The figures stand still here, and folded code is left out: the notebooks
-have both.</p>
+<p>Version {version}, printed on {date}. {author} {licence}</p>
+<p>The figures stand still here: in the pages of the book and in its notebooks they move.</p>
 <ul class="gd-contents">{contents}</ul></article>
 {articles}
 </div></div></div></body></html>
 """
+LOOKED_UP = {"api", "experiments"}  # on a screen: on paper they come where they are asked for
+UNKNOWN = "000"  # as wide as the number of any page
 INSIDE = re.compile(r"((?P<page>\w+)\.html)?(#(?P<anchor>.+))?")
 
 
@@ -41,38 +47,66 @@ def launch_browser(chromium):
     return None
 
 
-def print_book(html, target):
-    """Print the book built in the folder `html` into the PDF `target`."""
+def print_book(html, target, reference=False):
+    """Print the book in the folder `html` into the PDF `target`, perhaps with all reference."""
+    names = [name for name in list_pages() if reference or name not in LOOKED_UP]
     with sync_playwright() as playwright:
         browser = launch_browser(playwright.chromium)
         if browser is None:
             sys.exit(f"A browser prints the book, and there is {NO_BROWSER}.")
-        print_pages(browser, html, list_pages(), target)
+        print_pages(browser, html, names, target)
         browser.close()
 
 
 def print_pages(browser, html, names, target):
-    """Print the named pages of a built book into the PDF `target`."""
+    """Print the named pages of a built book into the PDF `target`.
+
+    A browser cannot number the lines of the contents: it prints once to find the pages out.
+    """
     page_file = html / "book" / "paper.html"  # beside the pages, whose pictures it shows
     page_file.write_text(join_pages(html, names), "utf-8")
     page = browser.new_page()
     try:
         page.goto(page_file.as_uri())
         page.evaluate("MathJax.startup.promise")
-        page.pdf(
-            path=target,
-            format="A4",
-            margin={"top": TOP, "bottom": TOP, "left": SIDE, "right": SIDE},
-            display_header_footer=True,
-            header_template="<span></span>",
-            footer_template=FOOTER,
-            print_background=True,
-            outline=True,
-            tagged=True,
-        )
+        print_page(page, target)
+        page.evaluate(FILL_IN, find_pages(target))
+        print_page(page, target)
     finally:
         page.close()
         page_file.unlink()
+
+
+FILL_IN = """numbers => {
+  for (const link of document.querySelectorAll(".gd-contents a")) {
+    const id = decodeURIComponent(link.hash.slice(1));
+    link.querySelector(".gd-page").textContent = numbers[id];
+  }
+}"""
+
+
+def print_page(page, target):
+    """Print what the browser shows into the PDF `target`."""
+    page.pdf(
+        path=target,
+        format="A4",
+        margin={"top": TOP, "bottom": TOP, "left": SIDE, "right": SIDE},
+        display_header_footer=True,
+        header_template="<span></span>",
+        footer_template=FOOTER,
+        print_background=True,
+        outline=True,
+        tagged=True,
+    )
+
+
+def find_pages(pdf):
+    """Return the number of the page of everything that a link of the PDF leads to, by its id."""
+    reader = PdfReader(pdf)
+    return {
+        name.removeprefix("/"): reader.get_destination_page_number(place) + 1
+        for name, place in reader.named_destinations.items()
+    }
 
 
 def list_pages():
@@ -87,9 +121,11 @@ def join_pages(html, names):
     first = soups[0]
     head = [link for link in first.head("link") if "stylesheet" in link["rel"]]
     head += [script for script in first.head("script") if "mathjax" in str(script).lower()]
-    articles = [prepare(soup.article, name) for soup, name in zip(soups, names, strict=True)]
+    articles = [prepare(soup.article, name, names) for soup, name in zip(soups, names, strict=True)]
     return WHOLE.format(
         title=first.find(class_="logo__title").get_text().strip(),
+        version=gdcourse.__version__,
+        date=f"{date.today():%d %B %Y}".lstrip("0"),
         author=first.find(class_="component-author").get_text().strip() + ".",
         licence=first.find(class_="extra_footer").get_text().strip(),
         head="".join(map(str, head)),
@@ -98,10 +134,11 @@ def join_pages(html, names):
     )
 
 
-def prepare(article, name):
+def prepare(article, name, names):
     """Return the article of the page `name`, unfolded, and with links that stay inside.
 
-    The id X on the page P becomes P.X, and a link to P.html#X becomes #P.X.
+    The id X on the page P becomes P.X, and a link to P.html#X becomes #P.X. Where P is not among
+    the `names` that are printed, the text of the link remains.
     """
     for mark in article(class_="headerlink"):
         mark.decompose()
@@ -115,15 +152,21 @@ def prepare(article, name):
             tag["id"] = f"{name}.{tag['id']}"
         if link := INSIDE.fullmatch(tag.get("href", "elsewhere")):
             tag["href"] = "#" + ".".join(filter(None, [link["page"] or name, link["anchor"]]))
+            if link["page"] and link["page"] not in names:
+                tag.name = "span"
+                del tag["href"]
     article["id"] = name
     return article
 
 
 def list_sections(article):
     """Return the lines of the table of contents for one article: its title and its sections."""
-    sections = "".join(
-        f'<li><a href="#{heading.parent["id"]}">{heading.decode_contents()}</a></li>'
-        for heading in article("h2")
-    )
-    title = article.find("h1").decode_contents()
-    return f'<li><a href="#{article["id"]}">{title}</a><ul>{sections}</ul></li>'
+    sections = "".join(list_line(heading.parent["id"], heading) for heading in article("h2"))
+    title = list_line(article["id"], article.find("h1"))
+    return title.replace("</li>", f"<ul>{sections}</ul></li>")
+
+
+def list_line(anchor, heading):
+    """Return one line of the contents, with a place for the number of its page."""
+    number = f'<span class="gd-page">{UNKNOWN}</span>'
+    return f'<li><a href="#{anchor}"><span>{heading.decode_contents()}</span>{number}</a></li>'

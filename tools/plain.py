@@ -19,16 +19,21 @@ OPTION = re.compile(r":([\w-]+): *(.*)")
 FORMULA = re.compile(r"\$\$(?P<formula>[^$]+?)\s*\$\$(?: *\((?P<label>[\w-]+)\))?")
 EXERCISE = re.compile(r"^(?::{3,}|`{3,})\{exercise\}.*\n:label: *(\S+)", re.M)
 ROLE = re.compile(r"\{(?P<role>[\w:-]+)\}`(?P<text>[^`<]*?)(?: *<(?P<target>[^`>]+)>)?`")
-PAGE = re.compile(r"(?<!!)\[([^\]]+)\]\((?!https?:)[^)\s]+\.(?:md|html)[^)\s]*\)")
+DEFINED = re.compile(r"^(?=\S)(.+)\n: +", re.M)
+PAGE = re.compile(r"(?<!!)\[(?P<words>[^\]]+)\]\((?!https?:)(?P<file>[^)#\s]+)[^)\s]*\)")
 
 
 class Book:
-    """What the notebooks below `root` say of one another: numbers, and works they cite."""
+    """What the notebooks below `root` say of one another: numbers, and works they cite.
+
+    `copied` names those that make sense alone: the first page and the numbered chapters.
+    """
 
     def __init__(self, root):
         self.works = parse_file(root / "book" / "references.bib").entries
         self.numbers, self.homes = {}, {}
-        chapters = number_chapters(root / "_toc.yml")
+        chapters, first = number_chapters(root / "_toc.yml")
+        self.copied = {first, *chapters}
         for path in sorted((root / "book").glob("*.ipynb")):
             cells = json.loads(path.read_text("utf-8"))["cells"]
             text = "\n".join(text_of(cell) for cell in cells if cell["cell_type"] == "markdown")
@@ -70,10 +75,11 @@ def figure_of(cell):
 
 
 def number_chapters(toc):
-    """Return the number of each chapter that has one, by its name; the parts count on."""
-    trees = parse_toc_yaml(toc).root.subtrees
-    numbered = [item.rpartition("/")[2] for tree in trees if tree.numbered for item in tree.items]
-    return {name: number for number, name in enumerate(numbered, start=1)}
+    """Return the chapters' numbers by their names, since the parts count on, and the first page."""
+    first = parse_toc_yaml(toc).root
+    items = [item for tree in first.subtrees if tree.numbered for item in tree.items]
+    numbers = {item.rpartition("/")[2]: number for number, item in enumerate(items, start=1)}
+    return numbers, first.docname.rpartition("/")[2]
 
 
 def make_plain(notebook, page, book):
@@ -148,13 +154,16 @@ class Writer:
         if name == "button-ref":
             return []
         if name == "grid-item-card":
-            return [f"**{title}.** {' '.join(self.write(body)).strip()}", ""]
+            link = self.write_text(f"[{title}]({options['link']}.ipynb)")
+            return [f"- {link}: {' '.join(self.write(body)).strip()}"]
         title = self.write_text(title) or name.capitalize()
         if name == "solution":
             title = f"Solution to exercise {self.book.numbers[title]}"
         text = "\n".join(self.write(body)).strip("\n")
         if name in ("solution", "dropdown") or "dropdown" in options.get("class", ""):
             return fold(title, text).split("\n")
+        if "<details>" in text:  # not every viewer opens a fold inside a quotation
+            return [f"**{title}**", "", *text.split("\n"), ""]
         # The mark of a quotation must not get into a formula.
         text = FORMULA.sub(lambda found: " ".join(found[0].split("\n")), text)
         lines = [f"**{title}**", "", *text.split("\n")]
@@ -162,8 +171,8 @@ class Writer:
 
     def write_text(self, text):
         """Return prose without roles, without labels of formulas and links to other pages."""
-        text = FORMULA.sub(self.write_formula, text)
-        return PAGE.sub(r"\1", ROLE.sub(self.write_role, text))
+        text = DEFINED.sub(r"\1: ", FORMULA.sub(self.write_formula, text))
+        return PAGE.sub(self.write_link, ROLE.sub(self.write_role, text))
 
     def write_formula(self, found):
         """Return a displayed formula with its number in place of its label."""
@@ -174,8 +183,15 @@ class Writer:
     def write_caption(self, drawn_by, figure):
         """Return the cell that follows a figure: its number and its caption."""
         text = f"Figure {self.book.numbers[figure['name']]}: {self.write_text(figure['caption'])}"
+        if self.solved:
+            text = fold(f"Solution to exercise {self.solved}", text)
         name = f"{drawn_by}-caption"
         return {"cell_type": "markdown", "id": name, "metadata": {}, "source": text}
+
+    def write_link(self, found):
+        """Return a link to another chapter, and the words alone of any other page."""
+        name = found["file"].removesuffix(".ipynb")
+        return found[0] if name in self.book.copied else found["words"]
 
     def write_role(self, found):
         """Return the words that the page shows for a role."""

@@ -24,7 +24,7 @@ def update(root, work):
     """Bring the copies in the folder `work` up to the chapters below `root`."""
     work.mkdir(exist_ok=True)
     book = Book(root)
-    for path in sorted((root / "book").glob("*.ipynb")):
+    for path in list_chapters(root, book):
         notebook = make_student_notebook(path, book)
         target = find_place(work, path.stem, notebook["metadata"]["gdcourse"]["version"])
         if target is None:
@@ -35,6 +35,11 @@ def update(root, work):
                 f"The course has changed {path.name}. Yours is as you left it; the new version "
                 f"is beside it, {target.relative_to(root)}."
             )
+
+
+def list_chapters(root, book):
+    """Return the paths of the chapters that are copied."""
+    return [root / "book" / f"{name}.ipynb" for name in sorted(book.copied)]
 
 
 def make_student_notebook(path, book):
@@ -119,9 +124,13 @@ def is_untouched(path):
 
 
 def save(notebook, path):
-    """Write a notebook, and sign it for this user, so that JupyterLab shows its moving figures."""
-    notebook = nbformat.from_dict(notebook)
+    """Write a notebook that JupyterLab trusts."""
     draft = path.with_suffix(".unfinished")
-    nbformat.write(notebook, draft)
+    nbformat.write(nbformat.from_dict(notebook), draft)
     draft.replace(path)
+    trust(path)
+
+
+def trust(path):
+    """Sign a notebook for this user, so that JupyterLab shows its moving figures."""
     NotebookNotary().sign(nbformat.read(path, as_version=4))

@@ -14,7 +14,10 @@ from docutils import nodes
 from sphinx.addnodes import pending_xref
 
 BOOK = Path(__file__).parents[1]
-PICTURE = '<img class="sd-card-img-top" alt="" loading="lazy" src="{}">'
+PICTURE = (
+    '<img class="sd-card-img-top" alt="" aria-hidden="true" '
+    'loading="lazy" src="{}">'
+)
 TIME = '<p class="gd-minutes">{} minutes</p>'
 
 
@@ -29,27 +32,27 @@ def furnish(app, doctree):
     for card in doctree.findall(nodes.container):
         if "gd-chapter" in card["classes"]:
             (link,) = card.findall(pending_xref)
+            body = card[0]
             chapter = BOOK / f"{link['reftarget']}.ipynb"
             cells = json.loads(chapter.read_text("utf-8"))["cells"]
-            picture = f"../_images/{first_picture(cells)}.png"
-            card.insert(
-                0, nodes.raw("", PICTURE.format(picture), format="html")
-            )
+            if name := first_picture(cells):
+                picture = PICTURE.format(f"../_images/{name}.png")
+                card.insert(0, nodes.raw("", picture, format="html"))
             if minutes := reading_time(cells):
                 time = TIME.format(minutes)
-                card[1].append(nodes.raw("", time, format="html"))
+                body.append(nodes.raw("", time, format="html"))
 
 
 def first_picture(cells):
-    """Return the name that MyST-NB gives to the first picture."""
+    """Return the name that MyST-NB gives to the first picture, if any."""
     pictures = (
         output["data"]["image/png"]
         for cell in cells
         for output in cell.get("outputs", [])
         if "image/png" in output.get("data", {})
     )
-    data = base64.b64decode(next(pictures))
-    return hashlib.sha256(data).hexdigest()
+    first = next(pictures, None)
+    return first and hashlib.sha256(base64.b64decode(first)).hexdigest()
 
 
 def reading_time(cells):

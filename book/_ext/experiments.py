@@ -3,7 +3,8 @@
 ``book/experiments.toml`` holds claims in words, and says of each by
 which assert it is held, which lines of that cell's output are its result,
 and what it rests on. Everything else is read from the chapters when the
-book is built, so the index cannot say another thing than they do.
+book is built, so the index cannot say another thing than they do. Every
+code cell of a notebook gets an address here, for the index to lead to.
 """
 
 import ast
@@ -21,6 +22,7 @@ from docutils.statemachine import StringList
 
 BOOK = Path(__file__).parents[1]
 TABLE = BOOK / "experiments.toml"
+GAP = "  "  # between the columns of a row
 
 
 class Cell(NamedTuple):
@@ -28,6 +30,7 @@ class Cell(NamedTuple):
 
     source: str
     lines: list
+    heads: dict  # of the lines that are rows of a table
     section: str
     in_solution: bool
 
@@ -55,29 +58,42 @@ def code_cells(chapter):
                 -1
             ]
         else:
-            lines = [*map(str.rstrip, printed(cell["outputs"]))]
+            lines, heads = [], {}
+            for line, head in printed(cell["outputs"]):
+                lines.append(line.rstrip())
+                if head is not None:
+                    heads.setdefault(lines[-1], head)
             found[cell["id"]] = Cell(
-                source, lines, section, gate == "start"
+                source, lines, heads, section, gate == "start"
             )
     return found
 
 
 def printed(outputs):
-    """The lines of text and the rows of tables of a cell's outputs."""
+    """The lines of text of a cell's outputs, and the rows of its tables.
+
+    With each row comes the head of its table, with a line of text None.
+    """
     for output in outputs:
         data = output.get("data", {})
         if output["output_type"] == "stream":
-            yield from "".join(output["text"]).splitlines()
+            for line in "".join(output["text"]).splitlines():
+                yield line, None
         elif "text/markdown" in data:
-            for line in "".join(data["text/markdown"]).splitlines():
-                yield re.sub(r"\s*\|\s*", "  ", line).strip()
+            rows = "".join(data["text/markdown"]).splitlines()
+            rows = [re.sub(r"\s*\|\s*", GAP, row).strip() for row in rows]
+            yield from ((row, rows[0]) for row in rows)
         elif "Explorer" not in "".join(data.get("text/plain", "")):
-            for row in "".join(data.get("text/html", "")).split("<tr>")[
-                1:
-            ]:
-                parts = re.split(r"</t[hd]>", row.partition("</tr>")[0])
-                texts = [re.sub(r"<[^>]+>", "", part) for part in parts]
-                yield unescape("  ".join(texts)).replace("\xa0", " ")
+            rows = "".join(data.get("text/html", "")).split("<tr>")[1:]
+            rows = [*map(table_row, rows)]
+            yield from ((row, rows[0]) for row in rows)
+
+
+def table_row(html):
+    """The cells of a row of a table, as a line of text."""
+    parts = re.split(r"</t[hd]>", html.partition("</tr>")[0])
+    texts = [re.sub(r"<[^>]+>", "", part) for part in parts]
+    return unescape(GAP.join(texts)).replace("\xa0", " ").strip()
 
 
 @cache  # it is asked for each claim of a chapter
@@ -129,6 +145,29 @@ def evidence(claim, cells):
     raise LookupError(f"{fault} {claim['holds']!r}: {claim['claim']}")
 
 
+def shares(rows, cells):
+    """The evidence of each claim, with every assert that is its share.
+
+    An assert that no claim names belongs to the claims of its cell: it
+    stands with the last of them that is named before it. So each assert
+    of a cell with a claim is shown once.
+    """
+    found = [list(evidence(row, cells)) for row in rows]
+    held = [[assertion] for _, assertion, _ in found]
+    for cell in {name: None for name, *_ in found}:
+        claims = [k for k, (name, *_) in enumerate(found) if name == cell]
+        named = {found[k][1]: k for k in claims}
+        share = claims[0]
+        for assertion in asserts(cells[cell].source):
+            share = named.get(assertion, share)
+            if assertion not in held[share] and assertion not in named:
+                held[share].append(assertion)
+    return [
+        (name, mine, result)
+        for (name, _, result), mine in zip(found, held, strict=True)
+    ]
+
+
 def first(lines, part):
     """The first line with a part, or None."""
     return next((line for line in lines if part in line), None)
@@ -145,35 +184,98 @@ class Experiments(Directive):
         environment.note_dependency(str(TABLE))
         environment.note_dependency(str(BOOK / f"{chapter}.ipynb"))
         cells = code_cells(chapter)
+        rows = claims()[0][chapter]
+        found = shares(rows, cells)
         text = []
-        for number, claim in enumerate(claims()[0][chapter], start=1):
-            name, held, result = evidence(claim, cells)
-            section = cells[name].section
-            text += shown(chapter, number, claim, section, held, result)
+        for number, claim in enumerate(rows, start=1):
+            name, held, result = found[number - 1]
+            text += shown(
+                chapter, number, claim, name, cells, held, result
+            )
         box = nodes.container(classes=["gd-claims"])
         source = StringList(text, source=str(TABLE))
         self.state.nested_parse(source, 0, box)
+        for number, item in enumerate(box.findall(nodes.list_item), 1):
+            item["ids"].append(f"claim-{chapter}-{number}")
+            if "published" in rows[number - 1]:
+                item["classes"].append("gd-published")
         return [box]
 
 
-def shown(chapter, number, claim, section, held, result):
+def shown(chapter, number, claim, name, cells, held, result):
     """The Markdown lines of one claim."""
-    title = re.sub(r"[`*]", "", section)
-    anchor = nodes.make_id(nodes.fully_normalize_name(title))
-    link = f'<a href="{chapter}.html#{anchor}">{escape(title)}</a>'
+    title = re.sub(r"[`*]", "", cells[name].section)
+    link = f'<a href="{chapter}.html#{address(name)}">{escape(title)}</a>'
     cites = ",".join(claim.get("cites", []))
     cites = f" {{cite:p}}`{cites}`" if cites else ""
     lines = [f"{number}. {claim['claim']}{cites} ({link})", ""]
-    if not held.startswith("np.testing."):
-        held = f"assert {held}"
-    lines += [f"   `{held}`", ""]
+    code = [
+        each if each.startswith("np.testing.") else f"assert {each}"
+        for each in held
+    ]
+    lines += [
+        "   ```python",
+        *(f"   {line}" for line in code),
+        "   ```",
+        "",
+    ]
     if result:
-        lines += ["   ```text", *(f"   {line}" for line in result)]
+        lines += ["   ```text"]
+        heads = (
+            {} if claim.get("printed_elsewhere") else cells[name].heads
+        )
+        if claim.get("printed_elsewhere"):
+            for cell in cells.values():
+                heads = cell.heads | heads
+        lines += [f"   {line}" for line in set_out(result, heads)]
         lines += ["   ```", ""]
+    if "published" in claim:
+        lines += [f"   Published: {claim['published']}", ""]
     return lines
+
+
+def set_out(result, heads):
+    """The lines of a result, rows of a table in columns, with heads."""
+    in_tables = [line for line in result if line in heads]
+    if not in_tables:
+        return result
+    head = heads[in_tables[0]]
+    rows = [head, *(line for line in in_tables if line != head)]
+    rows = [re.sub(r"\$", "", row).split(GAP) for row in rows]
+    n_columns = max(map(len, rows))
+    rows = [[""] * (n_columns - len(row)) + row for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        GAP.join(map(str.ljust, row, widths)).rstrip() for row in rows
+    ]
+    return lines + [line for line in result if line not in heads]
+
+
+def address(cell_id):
+    """The anchor of a cell on the page of its chapter."""
+    return f"cell-{cell_id}"
+
+
+def give_addresses(app, doctree):
+    """Let each code cell of a notebook be linked to."""
+    path = Path(app.env.doc2path(app.env.docname))
+    if path.suffix != ".ipynb":
+        return
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    for node in doctree.findall(nodes.container):
+        if node.get("nb_element") == "cell_code":
+            node["ids"].append(address(cells[node["cell_index"]]["id"]))
+
+
+def add_filter(app, page, template, context, doctree):
+    """Load the script of the filter on the page that has one."""
+    if page == "book/experiments":
+        app.add_js_file("claims.js")
 
 
 def setup(app):
     """Sphinx calls this once."""
     app.add_directive("experiments", Experiments)
+    app.connect("doctree-read", give_addresses)
+    app.connect("html-page-context", add_filter)
     return {"parallel_read_safe": True}

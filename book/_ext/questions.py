@@ -114,7 +114,9 @@ def box(title, kind, lines, folded_title, folded):
 def load(path):
     """The questions and the guesses of a file, in order."""
     entries = tomllib.loads(path.read_text("utf-8"))
-    questions = [Question(**entry) for entry in entries["question"]]
+    questions = [
+        Question(**entry) for entry in entries.get("question", [])
+    ]
     return questions, [
         Guess(**entry) for entry in entries.get("guess", [])
     ]

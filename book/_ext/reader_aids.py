@@ -81,7 +81,7 @@ def finish(app, exception):
         for path in list(static.glob(pattern)):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     page = Path(app.outdir, "book", "glossary.html")
-    terms = read_terms(page.read_text("utf-8")) if page.exists() else {}
+    found = read_terms(page.read_text("utf-8")) if page.exists() else {}
     text = (
         f"globalThis.gdTerms = {json.dumps(found, ensure_ascii=False)};"
     )

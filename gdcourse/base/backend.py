@@ -95,6 +95,7 @@ def asarray(values, like, dtype=None):
     Parameters
     ----------
     values : array_like on the host
+        Numbers, lists of them, or a NumPy array.
     like : array
         Decides the library and the device.
     dtype : str, optional
@@ -114,6 +115,7 @@ def to_host(array):
     Parameters
     ----------
     array : array of any library
+        On the host or a device.
 
     Returns
     -------
@@ -134,6 +136,7 @@ def take_rows(array, batch):
     Parameters
     ----------
     array : (n, ...) array
+        Rows along the first axis, on the host or a device.
     batch : slice or (b,) int array, or (runs, b) for many runs
         Indices lie on the device of `array`.
 
@@ -160,6 +163,7 @@ def cut_blocks(n_rows, size):
     Parameters
     ----------
     n_rows, size : int
+        Rows in all, and rows of a slice.
 
     Returns
     -------
@@ -174,6 +178,7 @@ def double(array):
     Parameters
     ----------
     array : array of any library
+        On the host or a device.
 
     Returns
     -------
@@ -190,6 +195,7 @@ def synchronize(array):
     Parameters
     ----------
     array : array of any library
+        What the device is computing.
     """
     if is_cupy_array(array):
         array.device.synchronize()

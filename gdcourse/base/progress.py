@@ -4,6 +4,8 @@ import os
 from contextlib import nullcontext
 from functools import partial
 
+from gdcourse.base import validation
+
 __all__ = ["progress"]
 
 
@@ -17,6 +19,7 @@ def progress(iterable, label=None):
     Parameters
     ----------
     iterable : iterable
+        What is walked through; with a length, the bar shows the share.
     label : str, optional
         What stands before the bar.
 
@@ -53,7 +56,7 @@ def show_progress(show):
         Takes ``initial=`` and ``total=``, and gives a context manager; inside it is None where
         nothing is shown.
     """
-    if not show:
+    if not validation.check_flag("progress", show):
         return lambda **_: nullcontext()
     return partial(_load_tqdm("progress=True"), unit="sample", unit_scale=True)
 

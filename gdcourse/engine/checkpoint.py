@@ -13,14 +13,14 @@ import io
 import json
 import operator
 import os
-import re
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import numpy as np
 
-from gdcourse.base.backend import asarray, to_host
+from gdcourse.base import validation
+from gdcourse.base.backend import asarray, is_array_api_obj, to_host
 from gdcourse.descent import State
 from gdcourse.history import Record
 
@@ -179,12 +179,13 @@ def describe(value):
     What a dataclass holds in arrays, or leaves out of its repr as a scheme does its labels, is
     told by a digest.
     """
-    text = repr(value)
+    text = validation.tell_part(value)
     for field in fields(value) if is_dataclass(value) else ():
         held = getattr(value, field.name)
         if not field.repr or isinstance(held, np.ndarray):
-            text += f" with {field.name} {digest(repr(np.asarray(held).tolist()).encode())}"
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)
+            held = to_host(held) if is_array_api_obj(held) else np.asarray(held)
+            text += f" with {field.name} {digest(repr(held.tolist()).encode())}"
+    return text
 
 
 def describe_generator(generator):
@@ -226,10 +227,7 @@ def _parse(content):
 
 
 def _check_path(path):
-    try:
-        path = Path(path)
-    except TypeError:
-        raise TypeError(f"checkpoint must be a path, got {path!r}") from None
+    path = validation.check_path("checkpoint", path)
     path = Path(os.path.realpath(path))  # what a link leads to, wherever the run goes meanwhile
     if os.path.isdir(path):
         raise ValueError(f"checkpoint must be the path of a file, but {path} is a folder")

@@ -44,6 +44,7 @@ def allreduce_seconds(n_bytes, n_workers, bandwidth, latency, *, method="ring"):
     latency : float
         Seconds that a message takes however short it is.
     method : str
+        ``"ring"``, ``"tree"`` or ``"star"``.
 
     Returns
     -------
@@ -69,10 +70,7 @@ def allreduce_seconds(n_bytes, n_workers, bandwidth, latency, *, method="ring"):
         "tree": (2 * math.log2(p), 2 * (p - 1) / p),
         "star": (2 * (p > 1), 2 * (p - 1)),
     }
-    if method not in costs:
-        known = ", ".join(costs)
-        raise ValueError(f"method must be one of {known}, got {method!r}")
-    messages, arrays = costs[method]
+    messages, arrays = costs[validation.check_choice("method", method, costs)]
     return messages * latency + arrays * n_bytes / bandwidth
 
 
@@ -98,8 +96,14 @@ def data_parallel_step(
         P times the rows of a worker it is *weak* scaling.
     seconds_per_sample : float
         Time of one worker for the gradient of one row.
-    n_bytes, bandwidth, latency, method
-        As in `allreduce_seconds`.
+    n_bytes : float
+        Size of the gradient, in bytes.
+    bandwidth : float
+        Bytes a second, of each worker's link.
+    latency : float
+        Seconds that a message takes however short it is.
+    method : str
+        ``"ring"``, ``"tree"`` or ``"star"``, see `allreduce_seconds`.
     local_steps : int
         Steps that a worker makes by itself between two averages ("local SGD"): the average
         is then paid once in so many steps.
@@ -136,8 +140,14 @@ def balanced_workers(
     ----------
     compute_seconds : float
         Time of one worker for the whole batch, or with ``scaling="weak"`` for its own rows.
-    n_bytes, bandwidth, latency, method
-        As in `allreduce_seconds`.
+    n_bytes : float
+        Size of the gradient, in bytes.
+    bandwidth : float
+        Bytes a second, of each worker's link.
+    latency : float
+        Seconds that a message takes however short it is.
+    method : str
+        ``"ring"``, ``"tree"`` or ``"star"``, see `allreduce_seconds`.
     scaling : str
         ``"strong"`` for a batch of a fixed size, ``"weak"`` for one of a fixed size a worker.
 
@@ -153,8 +163,7 @@ def balanced_workers(
     200.0
     """
     compute_seconds = validation.check_positive("compute_seconds", compute_seconds)
-    if scaling not in ("strong", "weak"):
-        raise ValueError(f"scaling must be 'strong' or 'weak', got {scaling!r}")
+    scaling = validation.check_choice("scaling", scaling, ("strong", "weak"))
 
     def computes_longer(n_workers):
         share = compute_seconds / n_workers if scaling == "strong" else compute_seconds

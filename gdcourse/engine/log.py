@@ -53,7 +53,7 @@ class Log:
                 state.samples_seen,
                 self.seconds,
                 float(loss),
-                float(np.linalg.norm(gradient)),
+                float(np.linalg.norm(gradient.astype(float))),  # a square may overflow
                 find_rate(self.rule.schedule, state.step),
             )
         )

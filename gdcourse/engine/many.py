@@ -44,9 +44,11 @@ class Histories:
     Attributes
     ----------
     step, epoch, samples_seen : (records,) array
+        Updates made, passes over the data, and rows used, at each record.
     loss, gradient_norm : (n_rates, n_seeds, records) array
         NaN after a run has ended.
     diverged : (n_rates, n_seeds) bool array
+        Whether the loss of a run stopped being finite.
     """
 
     step: np.ndarray
@@ -68,6 +70,7 @@ class Runs:
     theta : (n_rates, n_seeds, ...) array
         The parameters at the end of each run, on the device and in the library they came in.
     history : Histories
+        What was recorded along the way.
     thetas : (n_rates, n_seeds, records, ...) NumPy array, or None
         The parameters at every record, where `keep_theta` asked for them.
     seed_axis : int, or None
@@ -93,7 +96,7 @@ class Runs:
         -------
         (n_rates, n_seeds) array
         """
-        reached = self.history.loss <= loss
+        reached = self.history.loss <= validation.check_number("loss", loss)
         steps = self.history.step[np.argmax(reached, axis=-1)]
         return np.where(reached.any(axis=-1), steps, math.inf)
 
@@ -114,7 +117,15 @@ class Runs:
     def _find(self, values):
         if self.seed_axis is None:
             raise ValueError("these runs have one seed: give rng a sequence of seeds")
-        return getattr(self.history, values) if isinstance(values, str) else np.asarray(values)
+        if isinstance(values, str):
+            names = ("loss", "gradient_norm", "diverged")
+            return getattr(self.history, validation.check_choice("values", values, names))
+        values, shape = np.asarray(values), self.history.diverged.shape
+        if values.shape[: len(shape)] != shape:
+            raise ValueError(
+                f"values must have the axes of the runs, {shape}, in front, got {values.shape}"
+            )
+        return values
 
 
 def descend_many(
@@ -142,11 +153,14 @@ def descend_many(
     Parameters
     ----------
     X : (n, d) array, or the ShardedArray of `open_shards`
+        Features, one sample a row: in memory, in shards, or on workers.
     y : (n,) array, or ShardedArray
+        Targets or class labels, one for each row of X.
     theta_init : array
         Shaped as the objective asks: (d,) for the linear models. One for all runs, or with
         another axis in front one for each seed.
     objective : Objective
+        What is minimised, such as ``LeastSquares()``.
     batches : Sampler
         It has to cut the epochs of all seeds alike, as those of the package do.
     learning_rate : float or Schedule, or a sequence of them
@@ -158,6 +172,7 @@ def descend_many(
     momentum : float
         β of `updates`, zero or more and less than 1.
     nesterov : bool
+        Whether the gradient is taken at θ + β·v, as in Nesterov's method.
     record_every : int or sequence of int, optional
         Steps between records, or the steps to record at; by default, one record an epoch. The
         start and the end are always recorded.
@@ -198,13 +213,18 @@ def descend_many(
     shared, starts = _split_starts(theta_init, objective, len(seeds) if of_seeds else None)
     rule, data, state = open_descent(X, y, shared, objective, batches, rates[0], momentum, nesterov)
     if starts is not None:
-        starts, *_ = validation.check_problem(starts, data.X[:1, ...], data.y[:1])
+        with validation.call_theta("theta_init"):
+            starts, *_ = validation.check_problem(starts, data.X[:1, ...], data.y[:1])
+    for seed in seeds:
+        validation.check_rng(seed)
     rules = [rule._replace(schedule=_check_schedule(rate)) for rate in rates]
     looked = data
     if evaluate_on is not None:
-        looked = open_problem(rule.objective, state.theta, *evaluate_on)[2]
+        pair = validation.check_pair("evaluate_on", evaluate_on)
+        looked = open_problem(rule.objective, state.theta, *pair)[2]
     n_epochs = validation.check_count("n_epochs", n_epochs, minimum=0)
     record_every = check_record_every(record_every)
+    keep_theta = validation.check_flag("keep_theta", keep_theta)
     target = -math.inf if target is None else validation.check_number("target", target)
 
     if type(data) is InMemory and isinstance(data.X, np.ndarray) and data.X.size <= VALUES_COPIED:
@@ -251,10 +271,10 @@ class _Group:
     def draw(self, batches, seeds):
         """The epochs of the seeds that still have a run, together."""
         numbers = np.unique(self.runs[:, 1]).tolist()
-        rngs = {k: np.random.default_rng(seeds[k]) for k in numbers}
+        rngs = {k: validation.check_rng(seeds[k]) for k in numbers}
         draws = {k: draw_epochs(batches, len(self.data), rngs[k]) for k in numbers}
-        epochs = [next(draws[k]) for k in numbers]
-        while True:
+        epochs = [next(draws[k], None) for k in numbers]
+        while None not in epochs:  # a reader's own sampler may end
             cuts = epochs[0].bounds
             for k, epoch in zip(numbers, epochs, strict=True):
                 if not np.array_equal(epoch.bounds, cuts):
@@ -276,7 +296,7 @@ class _Group:
                 self.share(fill, len(numbers), cuts[-1])
                 yield _Epochs(np.array(numbers), drawn, cuts)
                 numbers = np.unique(self.runs[:, 1]).tolist()
-            epochs = [next(draws[k]) for k in numbers]
+            epochs = [next(draws[k], None) for k in numbers]
 
     def walk(self, parts, record_every, bar):
         """Walk and record until the parts or the runs are at their end."""
@@ -318,13 +338,13 @@ class _Group:
         function = LossAndGradient(self.objective)
         if not self.together:
             values = to_host(self.looked.mean(function, self.thetas[0, ...]))[None]
-            return values[:, 0], np.linalg.norm(values[:, 1:], axis=1)
+            return values[:, 0], np.linalg.norm(values[:, 1:].astype(float), axis=1)
         losses, norms = [], []
         for some in self.chunks(1):
             rows = _Shared(self.looked, some.stop - some.start, self.objective.width)
             values = to_host(rows.mean(function, self.thetas[some, ...]))
             losses.append(values[:, 0])
-            norms.append(np.linalg.norm(values[:, 1:], axis=1))
+            norms.append(np.linalg.norm(values[:, 1:].astype(float), axis=1))
         return np.concatenate(losses), np.concatenate(norms)
 
     def chunks(self, batch_size):
@@ -357,8 +377,12 @@ class _Group:
         state = State(self.step, self.samples_seen, self.thetas[0, ...], self.velocities[0, ...])
         for owner, part in self.data.parts(epoch):
             run = compiled.choose(rule, owner, state.theta, part)
-            for state in run(rule, owner, part, state):  # noqa: B007, B020
-                pass
+            try:
+                for state in run(rule, owner, part, state):  # noqa: B007, B020
+                    pass
+            except Exception as error:
+                validation.tell_step(error, state.step)
+                raise
         self.thetas = state.theta[None, ...]
         if rule.momentum:
             self.velocities = state.velocity[None, ...]

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gdcourse.base import validation
-from gdcourse.base.backend import cut_blocks, is_array_api_obj, take_rows, to_host
+from gdcourse.base.backend import cut_blocks, take_rows, to_host
 from gdcourse.rows import ALL, InMemory, count_rows, cut_batch, weighted_mean
 from gdcourse.sampling import Epoch
 
@@ -90,6 +90,7 @@ class ShardedArray:
     Attributes
     ----------
     shards : tuple of Shard
+        The files, in the order of the rows.
     shape, dtype, ndim
         As of an array in memory.
     """
@@ -218,8 +219,11 @@ def write_shards(directory, X, y, rows_per_shard):
     directory : path
         Made where there is none.
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets or class labels, one for each row of X.
     rows_per_shard : int
+        Rows of each file, 1 or more.
 
     Raises
     ------
@@ -239,25 +243,25 @@ def write_shards(directory, X, y, rows_per_shard):
     (3, 1) [[3.0], [1.0]] [2.0, 3.0]
     """
     X, y = (
-        a if isinstance(a, ShardedArray) or is_array_api_obj(a) else np.asarray(a) for a in (X, y)
+        array if isinstance(array, ShardedArray) else validation.as_array(name, array)
+        for name, array in (("X", X), ("y", y))
     )
     _check_shapes(X, y)
     size = validation.check_count("rows_per_shard", rows_per_shard)
     n = X.shape[0]
     if n > MOST_SHARDS * size:
         raise ValueError(f"rows_per_shard must be at least {-(-n // MOST_SHARDS)}, got {size}")
-    directory = Path(directory)
+    directory = validation.check_path("directory", directory)
     directory.mkdir(parents=True, exist_ok=True)
     if _files(directory, "X") or _files(directory, "y"):
-        raise FileExistsError(f"{directory} holds shards already: choose another directory")
+        raise _occupied(directory)
     count = -(-n // size)
     written = []
     try:
         for k, part in enumerate(cut_blocks(n, size)):
             pair = validation.check_data(to_host(take_rows(X, part)), to_host(take_rows(y, part)))
             for name, array in zip("Xy", pair, strict=True):
-                written.append(directory / _name(name, k, count))
-                _save(written[-1], _storable(name, array))
+                _save(directory / _name(name, k, count), _storable(name, array), written)
     except BaseException:
         for path in written:
             with suppress(FileNotFoundError):
@@ -265,9 +269,18 @@ def write_shards(directory, X, y, rows_per_shard):
         raise
 
 
-def _save(path, array):
+def _occupied(directory):
+    return FileExistsError(f"{directory} holds shards already: choose another directory")
+
+
+def _save(path, array, written):
+    """Write a shard that nobody else has begun, and add it to those written."""
     try:
-        np.save(path, array)
+        with path.open("xb") as file:
+            written.append(path)
+            np.save(file, array)
+    except FileExistsError:
+        raise _occupied(path.parent) from None
     except OSError as error:  # of a full disk, NumPy tells neither the file nor the cause
         error.add_note(f"while {path} was written; the shards are removed")
         raise
@@ -292,6 +305,7 @@ def open_shards(directory):
     Parameters
     ----------
     directory : path
+        A folder of shards.
 
     Returns
     -------
@@ -306,7 +320,7 @@ def open_shards(directory):
     ValueError, TypeError
         For a shard that is cut short, or that disagrees with the others.
     """
-    directory = Path(directory)
+    directory = validation.check_path("directory", directory)
     found = _files(directory, "X") + _files(directory, "y")
     if not found:
         raise FileNotFoundError(f"no shards X-00000-of-... in {directory}: see write_shards")

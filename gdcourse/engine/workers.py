@@ -11,7 +11,6 @@ from concurrent.futures import CancelledError
 from copy import copy
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
 from time import monotonic, perf_counter
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -43,6 +42,7 @@ class Report(NamedTuple):
     Attributes
     ----------
     n_shards : int
+        Shards that hold the rows.
     n_workers : int
         Workers that the scheduler has now.
     steps : int
@@ -98,6 +98,7 @@ class DataParallel(Sharded):
     Parameters
     ----------
     client : distributed.Client
+        A client with a worker at least.
     directory : path
         As `write_shards` leaves it.
     timeout : float
@@ -108,6 +109,7 @@ class DataParallel(Sharded):
     X : (n, d) RemoteArray
         To be handed on, together with `y`, wherever a function takes arrays.
     y : (n,) RemoteArray
+        Targets or class labels, one for each row of X.
 
     Raises
     ------
@@ -130,10 +132,7 @@ class DataParallel(Sharded):
             raise TypeError(f"client must be a distributed.Client, got {client!r}")
         if client.asynchronous:
             raise TypeError("client must not be asynchronous: a descent waits for each gradient")
-        try:
-            directory = Path(directory).resolve()
-        except TypeError:
-            raise TypeError(f"directory must be a path, got {directory!r}") from None
+        directory = validation.check_path("directory", directory).resolve()
         self.timeout = validation.check_positive("timeout", timeout)
         self._client = client
         X, y = self._files = open_shards(directory)

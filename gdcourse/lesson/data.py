@@ -33,12 +33,14 @@ def linear_problem(n_samples, n_features, *, noise=0.1, condition=1.0, rng=None,
     Parameters
     ----------
     n_samples, n_features : int
+        n and d: rows and columns of X.
     noise : float
         Standard deviation of what is added to y.
     condition : float
         Condition number of the covariance of the features, 1 or more: their variances fall
         evenly on a log scale from 1 to 1/condition.
     rng : numpy.random.Generator, seed or None
+        Decides the problem: the same seed, the same rows.
     xp : module
         Array library of the result.
 
@@ -60,7 +62,7 @@ def linear_problem(n_samples, n_features, *, noise=0.1, condition=1.0, rng=None,
     noise = validation.check_non_negative("noise", noise)
     if validation.check_positive("condition", condition) < 1:
         raise ValueError(f"condition must be 1 or more, got {condition}")
-    rng = np.random.default_rng(rng)
+    rng = validation.check_rng(rng)
     scales = np.geomspace(1, condition**-0.5, n_features)
     X = rng.standard_normal((n_samples, n_features)) * scales
     theta = rng.standard_normal(n_features)
@@ -86,7 +88,9 @@ def token_problem(n_texts, *, rng=None, xp=np):
     Parameters
     ----------
     n_texts : int
+        How many texts are made.
     rng : numpy.random.Generator, seed or None
+        Draws the texts and their labels.
     xp : module
         Array library of `X` and `y`.
 
@@ -124,6 +128,7 @@ def diabetes(*, standardise=True, xp=np):
     Parameters
     ----------
     standardise : bool
+        Whether to scale as described below; otherwise the values are as they come.
     xp : module
         Array library of the result.
 
@@ -150,6 +155,7 @@ def digits(*, standardise=True, xp=np):
     Parameters
     ----------
     standardise : bool
+        Whether to scale as described below; otherwise the values are as they come.
     xp : module
         Array library of the result.
 
@@ -174,6 +180,7 @@ def breast_cancer(*, standardise=True, xp=np):
     Parameters
     ----------
     standardise : bool
+        Whether to scale as described below; otherwise the values are as they come.
     xp : module
         Array library of the result.
 
@@ -198,6 +205,7 @@ def wine(*, standardise=True, xp=np):
     Parameters
     ----------
     standardise : bool
+        Whether to scale as described below; otherwise the values are as they come.
     xp : module
         Array library of the result.
 
@@ -225,6 +233,7 @@ def china(*, standardise=True, xp=np):
     Parameters
     ----------
     standardise : bool
+        Whether to scale as described below; otherwise the values are as they come.
     xp : module
         Array library of the result.
 
@@ -254,10 +263,13 @@ def split(X, y, *sizes, rng=None):
     Parameters
     ----------
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets or class labels, one for each row of X.
     *sizes : int
         Rows of each part; their sum is at most n.
     rng : numpy.random.Generator, seed or None
+        Decides which rows go where.
 
     Returns
     -------
@@ -274,7 +286,7 @@ def split(X, y, *sizes, rng=None):
     sizes = validation.check_each("sizes", sizes, validation.check_count)
     if sum(sizes) > n:
         raise ValueError(f"sizes must add up to at most {n} rows, got {sum(sizes)}")
-    order = np.random.default_rng(rng).permutation(n)
+    order = validation.check_rng(rng).permutation(n)
     parts = np.split(order, np.cumsum(sizes))[: len(sizes)]
     return [
         (take_rows(X, part), take_rows(y, part)) for part in (asarray(p, like=X) for p in parts)

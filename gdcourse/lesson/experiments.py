@@ -49,10 +49,15 @@ def seconds_per_step(
     Parameters
     ----------
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets or class labels, one for each row of X.
     theta_init : array
+        Where to start, shaped as the objective asks: (d,) for the linear models.
     objective : Objective
+        What is minimised, such as ``LeastSquares()``.
     batches : Sampler
+        Which rows each step sees, such as ``Shuffled(batch_size=32)``.
     n_steps : int
         Steps in a measurement; its time is divided by them.
     repeats : int
@@ -189,11 +194,15 @@ def steps_to_target(
     Parameters
     ----------
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets or class labels, one for each row of X.
     theta_init : array
         One start, or one for each of the search's seeds followed by one for each of the report's.
     objective : Objective
+        What is minimised, such as ``LeastSquares()``.
     batches : Sampler
+        Which rows each step sees, such as ``Shuffled(batch_size=32)``.
     target : float
         The loss to reach.
     guess : float
@@ -252,6 +261,7 @@ class Fit(NamedTuple):
     Attributes
     ----------
     parameters, errors : (k,) array
+        What was fitted, and the standard error of each.
     misfit : float
         The root mean square of the relative deviations.
     """
@@ -403,10 +413,15 @@ def largest_curvature(objective, theta, X, y, *, n_iterations=100, step=1e-4, rn
     Parameters
     ----------
     objective : Objective
+        What is minimised, such as ``LeastSquares()``.
     theta : array
+        The parameters, shaped as the objective asks: (d,) for the linear models.
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets or class labels, one for each row of X.
     n_iterations : int
+        Products of the Hessian with a vector.
     step : float
         The length of the difference.
     rng : numpy.random.Generator, seed or None
@@ -425,7 +440,7 @@ def largest_curvature(objective, theta, X, y, *, n_iterations=100, step=1e-4, rn
     """
     objective, theta, data = open_problem(objective, theta, X, y)
     n_iterations = validation.check_count("n_iterations", n_iterations)
-    direction = np.random.default_rng(rng).standard_normal(theta.shape)
+    direction = validation.check_rng(rng).standard_normal(theta.shape)
     for _ in range(n_iterations):
         direction = direction / np.linalg.norm(direction)
         ahead, behind = (
@@ -448,12 +463,17 @@ def batch_errors(objective, theta, X, y, *, batches, n_epochs, rng=None):
     objective : Objective
         One that takes many batches at once, as those of the package do.
     theta : array
+        The parameters, shaped as the objective asks: (d,) for the linear models.
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets or class labels, one for each row of X.
     batches : Sampler
         With batches of one size: ``drop_last=True`` leaves a short one out.
     n_epochs : int
+        How many passes over the data are drawn.
     rng : numpy.random.Generator, seed or None
+        Draws the batches.
 
     Returns
     -------
@@ -495,10 +515,13 @@ def accuracy(objective, theta, X, y):
     Parameters
     ----------
     objective : SoftmaxRegression, MLP, or another with `predict`
+        A model that gives a score for each class.
     theta : array
         Of one run, or of many: more axes in front.
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array of labels 0, 1, ...
+        Classes, one for each row of X.
 
     Returns
     -------
@@ -523,7 +546,9 @@ def accuracy_on_splits(splits, theta_init, *, batches, **options):
     Parameters
     ----------
     splits : sequence of ((X, y), (X_test, y_test))
+        Rows to train on and rows to test on.
     theta_init : array
+        Where every run starts, shaped as the objective asks.
     batches : Sampler, or a function
         A function makes the sampler from the labels of a split, as `Stratified` needs them.
     **options : optional

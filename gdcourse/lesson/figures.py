@@ -54,7 +54,9 @@ def curve(history, ax, *, x="step", y="loss", offset=0.0, variant=None, **line):
     Parameters
     ----------
     history : History
+        What was recorded along the way.
     ax : matplotlib.axes.Axes
+        Axes to draw on.
     x, y : str
         Columns of the history.
     offset : float
@@ -87,7 +89,9 @@ def contours(first, second, values, ax, *, minimiser=None):
     values : (k, m) array
         The objective, drawn at levels that are even on a log scale.
     ax : matplotlib.axes.Axes
+        Axes to draw on.
     minimiser : pair of float, optional
+        θ* = (θ₁, θ₂), marked with a star.
 
     Returns
     -------
@@ -109,8 +113,11 @@ def arrows(vectors, names, ax):
     Parameters
     ----------
     vectors : (m, 2) array
+        Their heads, one a row.
     names : sequence of m str
+        What stands beside the heads.
     ax : matplotlib.axes.Axes
+        Where to draw.
 
     Returns
     -------
@@ -136,10 +143,13 @@ def cloud(estimates, exact, radius, ax, *, variant="mini-batch"):
     Parameters
     ----------
     estimates : (m, 2) array
+        Gradients of batches, one a row.
     exact : pair of float
+        The gradient of all rows.
     radius : float
         What theory gives for the root of the mean square of the distance.
     ax : matplotlib.axes.Axes
+        Where to draw.
     variant : str
         "mini-batch" or "SGD": decides the colour of the estimates, and their label.
 
@@ -171,6 +181,7 @@ def order_strips(orders, colours, batch_size, ax):
     batch_size : int
         Gaps stand between the batches.
     ax : matplotlib.axes.Axes
+        Where to draw.
 
     Returns
     -------
@@ -199,6 +210,7 @@ def passes(epochs, ax):
     epochs : list of lists of batches
         A batch is a sequence of row numbers.
     ax : matplotlib.axes.Axes
+        Where to draw.
 
     Returns
     -------
@@ -237,7 +249,9 @@ def path(thetas, ax, *, variant=None, **line):
     Parameters
     ----------
     thetas : (m, 2) array
+        θ₁ and θ₂ after each step.
     ax : matplotlib.axes.Axes
+        Axes to draw on.
     variant : str, optional
         "full batch", "mini-batch" or "SGD": decides colour and label.
     **line : optional
@@ -262,12 +276,15 @@ def points_and_theory(x, measured, theory, ax, *, errors=None, variant=None, lab
     Parameters
     ----------
     x, measured, theory : (m,) array
+        The horizontal axis, what was measured there, and what theory says.
     ax : matplotlib.axes.Axes
+        Axes to draw on.
     errors : (m,) array, optional
         Half the length of each bar.
     variant : str, optional
         "full batch", "mini-batch" or "SGD": decides the colour, and the label without `label`.
     label : str, optional
+        What the legend calls the points.
 
     Returns
     -------
@@ -286,6 +303,7 @@ def legend_above(figure, ax, ncols):
     Parameters
     ----------
     figure : matplotlib.figure.Figure
+        The figure that holds the panels.
     ax : matplotlib.axes.Axes
         Whose lines and points are named.
     ncols : int
@@ -307,8 +325,11 @@ def mark(x, text, ax, *, height=0.97, side="right"):
     Parameters
     ----------
     x : float
+        Where the line stands, in the unit of the axis.
     text : str
+        What is written beside it.
     ax : matplotlib.axes.Axes
+        Axes to draw on.
     height : float
         Where the text ends, from 0 at the bottom of the axes to 1 at their top.
     side : str

@@ -5,6 +5,8 @@ import inspect
 import textwrap
 from dataclasses import dataclass
 
+from gdcourse.base import validation
+
 __all__ = ["source_of"]
 
 
@@ -27,6 +29,7 @@ def source_of(function, *, docstring=False):
     Parameters
     ----------
     function : function, method or class written in Python
+        What to show.
     docstring : bool
         Whether to keep the docstrings.
 
@@ -51,6 +54,7 @@ def source_of(function, *, docstring=False):
         text = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
     except (TypeError, OSError) as error:
         raise TypeError(f"function must be written in Python, got {function!r}") from error
+    docstring = validation.check_flag("docstring", docstring)
     return Source((text if docstring else _without_docstrings(text)).strip())
 
 

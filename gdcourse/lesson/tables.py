@@ -58,19 +58,25 @@ def write_table(path, header, rows):
     Parameters
     ----------
     path : str or Path
+        Where to write, as comma-separated values.
     header : dict
-        Text without line breaks: the machine, the versions, the date, the command.
+        The machine, the versions, the date, the command: text without line breaks.
     rows : sequence of dict
-        One a measurement, all with the same keys: text or numbers.
+        One a measurement, all with the same keys: numbers, or text without line breaks.
 
     Raises
     ------
     ValueError
-        Where there are no rows, or their keys differ.
+        Where there are no rows, their keys differ, or a text would not be read as it was written.
     """
     rows = list(rows)
     if not rows or any(row.keys() != rows[0].keys() for row in rows):
         raise ValueError("rows must hold at least one dict, all of them with the same keys")
+    for text in (str(cell) for pairs in (header, *rows) for pair in pairs.items() for cell in pair):
+        if text != "".join(text.splitlines()):
+            raise ValueError(f"a text must be of one line, got {text!r}: write it as several")
+    if next(iter(rows[0])).startswith("#"):
+        raise ValueError("the first column must not begin with #, as the header does: rename it")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -86,6 +92,7 @@ def read_table(path):
     Parameters
     ----------
     path : str or Path
+        Where the file is.
 
     Returns
     -------
@@ -98,10 +105,14 @@ def read_table(path):
     ValueError
         Where the file has no rows.
     """
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
-    comments = [line[1:] for line in lines if line.startswith("#")]
-    header = {key.strip(): value.strip() for key, _, value in (c.partition(":") for c in comments)}
-    names, *rows = csv.reader(line for line in lines if not line.startswith("#"))
+    lines = iter(Path(path).read_text(encoding="utf-8").split("\n"))
+    header, names = {}, ""
+    for names in lines:
+        if not names.startswith("#"):
+            break
+        key, _, value = names[1:].partition(":")
+        header[key.strip()] = value.strip()
+    names, *rows = [row for row in csv.reader([names, *lines]) if row] or [()]
     if not rows:
         raise ValueError(f"{path} has no rows below its header")
     return Table(header, dict(zip(names, map(_column, zip(*rows, strict=True)), strict=True)))
@@ -113,6 +124,7 @@ def side_by_side(table, cases, rows, *, unit="ns a sample", key="who", value="me
     Parameters
     ----------
     table : Table
+        From `read_table`.
     cases : dict of dict
         For each heading the values that its rows hold, as in ``table.where(**case)``.
     rows : sequence of str

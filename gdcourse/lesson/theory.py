@@ -33,10 +33,13 @@ def stationary_covariance(X, y, learning_rate, batch_size=1, *, l2=0.0, exact=Tr
     Parameters
     ----------
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets, one for each row of X.
     learning_rate : float
         The constant α.
     batch_size : int
+        b, rows in a batch, drawn with replacement.
     l2 : float
         Weight of the ridge term of the objective.
     exact : bool
@@ -82,8 +85,18 @@ def noise_floor(X, y, learning_rate, batch_size=1, *, l2=0.0, exact=True):
 
     Parameters
     ----------
-    X, y, learning_rate, batch_size, l2, exact
-        As in `stationary_covariance`.
+    X : (n, d) array
+        Features, one sample a row.
+    y : (n,) array
+        Targets, one for each row of X.
+    learning_rate : float
+        The constant α.
+    batch_size : int
+        b, rows in a batch, drawn with replacement.
+    l2 : float
+        Weight of the ridge term of the objective.
+    exact : bool
+        Whether to solve for any α; otherwise for small α only.
 
     Returns
     -------
@@ -132,8 +145,11 @@ def order_floors(X, y, learning_rate, *, n_orders=5000, rng=1):
     Parameters
     ----------
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets or class labels, one for each row of X.
     learning_rate : float or (m,) array
+        The constant α, or several.
     n_orders : int
         Random orders from which the moments of u are estimated.
     rng : numpy.random.Generator, seed or None
@@ -189,6 +205,7 @@ def stability_limit(X, batch_size=1, *, l2=0.0):
     Parameters
     ----------
     X : (n, d) array
+        Features, one sample a row.
     batch_size : int
         Rows in a batch, drawn with replacement.
     l2 : float
@@ -212,7 +229,7 @@ def stability_limit(X, batch_size=1, *, l2=0.0):
     """
     batch_size = validation.check_count("batch_size", batch_size)
     l2 = validation.check_non_negative("l2", l2)
-    X = X if hasattr(X, "shape") else np.asarray(X)
+    X = X if hasattr(type(X), "owner") else validation.as_array("X", X)
     y = getattr(getattr(X, "owner", None), "y", None)  # of rows on workers, which go by pairs
     if y is None:
         y = np.zeros(X.shape[:1])
@@ -227,6 +244,7 @@ def _find_covariance(X, y, learning_rate, batch_size, l2, exact):
     learning_rate = validation.check_positive("learning_rate", learning_rate)
     batch_size = validation.check_count("batch_size", batch_size)
     l2 = validation.check_non_negative("l2", l2)
+    exact = validation.check_flag("exact", exact)
     data = own(X, y)
     h, basis = _find_curvature(data, l2)
     minimiser = _mean_on_host(data, lambda X, y: (X @ basis).T @ y / len(y)) / h
@@ -316,6 +334,7 @@ def local_sgd_fixed_point(shards, n_local, learning_rate):
     n_local : int
         H, the local steps between two averages.
     learning_rate : float
+        The constant α.
 
     Returns
     -------
@@ -348,7 +367,9 @@ def momentum_floor(X, y, learning_rate, momentum, batch_size=1):
     Parameters
     ----------
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets or class labels, one for each row of X.
     learning_rate : float
         α, below the limit at which the covariance grows for ever.
     momentum : float
@@ -390,7 +411,7 @@ def momentum_floor(X, y, learning_rate, momentum, batch_size=1):
             break
         P = solve_discrete_lyapunov(A, learning_rate**2 * np.tile(Q, (2, 2)))
         before, C = C, P[: len(H), : len(H)]
-        if np.allclose(C, before, rtol=1e-12, atol=0):
+        if np.linalg.norm(C - before) <= 1e-12 * np.linalg.norm(C) < np.inf:
             return float(0.5 * np.trace(H @ C))
     raise ValueError(
         f"learning_rate must be low enough for the covariance to settle, got {learning_rate}"
@@ -410,9 +431,13 @@ def momentum_losses(
     Parameters
     ----------
     X : (n, d) array
+        Features, one sample a row.
     y : (n,) array
+        Targets or class labels, one for each row of X.
     theta_init : (d,) array
+        Where the runs start.
     batch_size : int
+        b, rows in a batch, drawn with replacement.
     learning_rate, momentum : float or (k,) array
         Pair by pair.
     target : float

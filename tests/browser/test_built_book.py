@@ -13,16 +13,19 @@ from collections import Counter
 from functools import cache, partial
 from html import unescape
 from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree
 
 import nbformat
 import pytest
 from browsing import browser, html, served
 from nbformat import v4
 from PIL import Image
+from pypdf import PdfReader
 from sphinx.search.en import SearchEnglish
 
 import course
-from tools import paper, plain, solutions
+import gdcourse as gd
+from tools import epub, paper, plain, solutions
 from tools.notebooks import normalise
 
 DOI = re.compile(r"10\.\d{4,9}/[!-~]+")
@@ -99,9 +102,8 @@ def test_every_figure_has_a_number_and_stands_above_its_code(html):
         drawn = len(re.findall(r'<div class="gd-explorer"|<figure [^>]*>\s*<img', text))
         captions = re.findall(r'<span class="caption-number">Figure [\d.]+ </span>', text)
         assert len(captions) == drawn, path.name
-        assert not re.search(r"</details>\s*<div class=\"cell_output[^>]*>\s*<figure", text), (
-            path.name
-        )
+        code_first = r"</details>\s*<div class=\"cell_output[^>]*>\s*<figure"
+        assert not re.search(code_first, text), path.name
         numbers += drawn
     assert numbers > 60
 
@@ -338,7 +340,9 @@ def test_a_book_without_solutions_shows_none(small_book, tmp_path):
     assert {path.name: found for path in pages(folder) if (found := broken(path))} == {}
 
 
-# A download, a zip, paper
+# A download, a zip, an ePub, paper
+
+NOT_IN_EPUB = {"script", "button", "input", "select", "mjx-container", "svg"}
 
 
 def test_the_download_button_gives_the_notebook_and_its_package(browser, html, tmp_path):
@@ -393,6 +397,8 @@ def test_a_downloaded_notebook_has_the_numbers_of_its_page(html):
         numbers |= dict(re.findall(r'id="(ex-[\w-]+)">\s*<p.*?>Exercise ([\d.]+) ?<', text))
         equations = re.findall(r'"eqno">\(([\d.]+)\)<a [^>]*href="#equation-([\w-]+)"', text)
         numbers |= {label: number for number, label in equations}
+        figures = r'id="(fig-[\w-]+)".*?"caption-number">Figure ([\d.]+) ?<'
+        numbers |= dict(re.findall(figures, text, re.S))
     assert len(numbers) > 80
     assert numbers == plain.Book(course.ROOT).numbers
 
@@ -411,6 +417,29 @@ def test_the_zip_opens_from_the_disk(browser, html, tmp_path):
     page.close()
 
 
+def test_an_epub_has_formulas_and_pictures_and_no_script(browser, html, tmp_path):
+    some = ["index", "01_full_batch"]
+    epub.bind_pages(browser, html, some, tmp_path / "book.epub")
+    with zipfile.ZipFile(tmp_path / "book.epub") as archive:
+        first, *names = archive.namelist()
+        assert first == "mimetype"
+        assert archive.read(first) == b"application/epub+zip"
+        pages = {name: archive.read(name).decode("utf-8") for name in names if "xhtml" in name}
+        listed = archive.read("book/book.opf").decode("utf-8")
+    for name, text in pages.items():
+        tree = ElementTree.fromstring(text)
+        dead = {tag for node in tree.iter() if (tag := node.tag.split("}")[1]) in NOT_IN_EPUB}
+        assert dead == set()
+        links = [node.get("href") for node in tree.iter() if node.get("href")]
+        inside = {link.partition("#")[0] for link in links if not link.startswith("https:")}
+        assert inside <= {"", "book.css", *(f"{page}.xhtml" for page in some)}, name
+    assert "<math" in pages["book/index.xhtml"]
+    assert 'src="images/index-0.png"' in pages["book/index.xhtml"]  # a figure that moves
+    pictures = {name for name in names if "/images/" in name}
+    assert len(pictures) > 2
+    assert all(name.removeprefix("book/") in listed for name in {*pictures, *pages})
+
+
 def test_on_paper_every_link_stays_inside(html):
     text = paper.join_pages(html, paper.list_pages())
     addresses = re.findall(r'<a\b[^>]*\shref="([^"]*)"', text)
@@ -422,6 +451,15 @@ def test_on_paper_every_link_stays_inside(html):
     assert folded == []
 
 
+def test_on_paper_a_link_to_a_page_that_is_left_out_is_text(html):
+    names = [name for name in paper.list_pages() if name not in paper.LOOKED_UP]
+    text = paper.join_pages(html, names)
+    inside = set(re.findall(r'<a\b[^>]*\shref="#([^"]*)"', text))
+    assert sorted(inside - set(attributes(text, "id"))) == []
+    assert "Index of experiments" in text
+    assert 'id="experiments"' not in text
+
+
 def test_paper_has_pages_links_and_an_outline(browser, html, tmp_path):
     some = ["index", "01_full_batch", "bibliography"]
     paper.print_pages(browser, html, some, tmp_path / "book.pdf")
@@ -430,4 +468,9 @@ def test_paper_has_pages_links_and_an_outline(browser, html, tmp_path):
     assert len(re.findall(rb"/Type /Page\b", text)) > 10
     assert text.count(b"/Subtype /Link") > 50
     assert b"/Outlines" in text
+    contents, *pages = [page.extract_text() for page in PdfReader(tmp_path / "book.pdf").pages]
+    assert f"Version {gd.__version__}, printed on " in contents
+    found = re.search(r"Least squares in d \+ 1 rows\s+(\d+)", contents)
+    assert "Least squares in d + 1 rows" in pages[int(found[1]) - 2]
+    assert "import gdcourse as gd" in "".join(pages)  # what is folded on a screen
     assert not (html / "book" / "paper.html").exists()

@@ -26,12 +26,14 @@ MEASURE = """() => ({
         .filter(node => !(node.alt || node.getAttribute("aria-label") || "").trim()
                         || node.alt?.match(/\\.(png|svg|jpe?g)$/)) // Sphinx falls back on the path
         .map(node => node.src || node.id || "svg"),
-    figures: document.querySelectorAll(".gd-explorer").length,
-    alive: document.querySelectorAll(".gd-alive").length,
     cut: [...document.querySelectorAll("mjx-container[display=true]")]
         .filter(node => node.scrollWidth > node.clientWidth)
         .map(node => node.querySelector("mjx-assistive-mml").textContent),
     overflow: document.documentElement.scrollWidth - window.innerWidth,
+})"""
+FIGURES = """() => ({
+    figures: document.querySelectorAll(".gd-explorer").length,
+    alive: document.querySelectorAll(".gd-alive").length,
 })"""
 FIT = "document.documentElement.dataset.formulasFit == window.innerWidth"
 
@@ -109,8 +111,9 @@ def visit(request, context, roots):
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
     page.goto(f"{roots[scheme]}/{name}.html")
+    seen = page.evaluate(FIGURES)  # as soon as the page is loaded
     page.wait_for_function(FIT)
-    seen = page.evaluate(MEASURE)
+    seen |= page.evaluate(MEASURE)
     outside = [url for url in requests if not url.startswith((roots[scheme], "data:", "blob:"))]
     heard = list(complaints)  # axe makes requests of its own
     barriers = find_barriers(page) if scheme == "http" else None

@@ -33,7 +33,10 @@ def goyal(answer):
         k = number(k, "the steps of an epoch")
         right = -(-IMAGES // b)
         compare(
-            k, right, f"for b = {b} the steps of an epoch", (right - 1, "the last batch is short")
+            k,
+            right,
+            f"for b = {b} the number of steps of an epoch",
+            (right - 1, "the last batch is short"),
         )
         peak, ramp = 0.1 * b / 256, warm * right
         if warm:
@@ -89,7 +92,9 @@ def accumulation_counts(answer):
         updates, passes, seen = (
             number(value, f"the {name}") for value, name in zip(found, names, strict=True)
         )
-        whole = f"for n = {n}, {devices} devices, {rows} rows and {times} accumulation steps the"
+        whole = (
+            f"for n = {n}, {devices} devices, {rows} rows, {times} passes an update: the number of"
+        )
         b = rows * devices * times
         compare(
             updates,

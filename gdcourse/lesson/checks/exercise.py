@@ -5,10 +5,12 @@ never says what the answer is.
 """
 
 import copy
-import warnings
+import io
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from itertools import islice
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 
@@ -67,8 +69,8 @@ class Exercise:
             raise AnswerError(
                 f"`{self.deliver}` is None: does every way through it end in a value?"
             )
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with redirect_stdout(io.StringIO()), np.errstate(all="ignore"), catch_warnings():
+            simplefilter("ignore")
             return self.properties(answer)
 
 

@@ -163,7 +163,7 @@ def chunked_gradient(chunks, theta):
     points=2,
     hints=(
         "How much should a row of the short chunk weigh, against a row of the long one?",
-        "Weigh the mean gradient of a chunk by its share of all rows, len(y_part)/n.",
+        "Weight the mean gradient of a chunk by its share of all rows, len(y_part)/n.",
     ),
 )
 def chunked_gradient(answer):

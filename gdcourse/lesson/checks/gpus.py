@@ -55,7 +55,7 @@ def flushed_epoch(answer):
             (walk(range(1, n_micro)), "it updates after every micro-batch"),
             (walk(()), "it updates once an epoch"),
         )
-    return "the steps of the larger batch, with the last group used and weighed by its size"
+    return "the steps of the larger batch, with the last group used and weighted by its size"
 
 
 @exercise(

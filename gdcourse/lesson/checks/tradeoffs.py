@@ -103,7 +103,7 @@ def price(answer):
         compare(
             samples,
             ratio * right,
-            f"for {ratio} S_min the samples",
+            f"for {ratio} S_min the number of samples",
             (right, "a step reads b rows, and there are ratio · S_min steps"),
             (ratio, "that is the number of steps"),
         )

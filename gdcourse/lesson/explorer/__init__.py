@@ -8,6 +8,7 @@ drawn here, with the formulas of the package. Without a script the picture and t
 
 from gdcourse.lesson.explorer.calculators import (
     axis_toggle,
+    batch_calculator,
     memory_calculator,
     scaling_calculator,
 )
@@ -18,14 +19,18 @@ from gdcourse.lesson.explorer.descents import (
     your_update,
 )
 from gdcourse.lesson.explorer.figure import Explorer
+from gdcourse.lesson.explorer.measured import row_orders, valley
 
 __all__ = [
     "Explorer",
     "axis_toggle",
+    "batch_calculator",
     "heavy_ball",
     "memory_calculator",
     "noise_ball",
+    "row_orders",
     "scaling_calculator",
     "three_estimators",
+    "valley",
     "your_update",
 ]

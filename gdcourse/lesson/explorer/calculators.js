@@ -186,3 +186,49 @@ KINDS.scaling = ({ name }) => {
 
   return { draw, step: parallelStep, balance };
 };
+
+KINDS.price = ({ name }) => {
+  const sizes = grid(6);
+  const [noisy, busy, both] = [{ colour: RED, dash: "3 2" }, { colour: BLUE, dash: "9 3" }, { colour: "currentColor", width: 3 }];
+
+  /** Steps, rows and seconds to the target, each as a multiple of its least. */
+  function multiples(b, { overhead, speed, noise }) {
+    const knee = speed * overhead;
+    const [steps, samples] = [1 + noise / b, 1 + b / noise];
+    return { knee, best: Math.sqrt(noise * knee), steps, samples, time: (steps * (1 + b / knee)) / (1 + Math.sqrt(noise / knee)) ** 2 };
+  }
+
+  function draw(state) {
+    const [{ knee, best, steps, samples, time }, b] = [multiples(state.batch_size, state), state.batch_size];
+    const least = (1 + Math.sqrt(state.noise / knee)) ** 2;
+    const plane = new LogPlane(CHART, [0, 6], [-1, 3]);
+    const spent = sizes.map((size) => multiples(size, state).time);
+    return {
+      height: LOW,
+      legend: [["time to the target", both], ["fixed cost of the steps", noisy], ["time of the rows", busy], ["b*", THEORY], ["your b", { colour: PINK, shape: DISC }]],
+      head: ["from your numbers", "value"],
+      rows: [
+        ["knee of the machine, b₀ = r t₀", `${number(knee)} rows`],
+        ["noise scale, B", `${number(state.noise)} rows`],
+        ["b* = √(B b₀)", `${number(best)} rows`, THEORY],
+        [`time with b = ${count(b)}, of the least`, number(time), { colour: PINK, shape: DISC }],
+        ["its steps, of the fewest", number(steps)],
+        ["its rows, of the fewest", number(samples)],
+      ],
+      spoken: `b* is ${number(best)}; with b = ${count(b)} the time is ${number(time)} times the least`,
+      goals: [
+        ["Choose b within 10 % of the least time.", time <= 1.1],
+        ["Find numbers with which one row at a time is best.", best <= 1],
+        ["Make b* ten thousand or more.", best >= 1e4],
+      ],
+      picture: plane.axes("batch size b", "time to the target, of the least") + clipped(name, CHART,
+        plane.curve(sizes, sizes.map((size) => (1 + state.noise / size) / least), noisy)
+        + plane.curve(sizes, sizes.map((size) => ((1 + size / state.noise) * state.noise) / knee / least), busy)
+        + plane.curve(sizes, spent, both)
+        + line(`M${tenth(plane.x(best))} ${CHART.top}v${CHART.height}`, THEORY)
+        + spot([plane.x(b), plane.y(time)], { colour: PINK })),
+    };
+  }
+
+  return { draw, multiples };
+};

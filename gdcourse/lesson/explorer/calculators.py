@@ -7,7 +7,7 @@ from gdcourse.base import validation
 from gdcourse.engine.cluster import balanced_workers, data_parallel_step
 from gdcourse.lesson.explorer.figure import choice, log_grid, show, slider
 
-__all__ = ["axis_toggle", "memory_calculator", "scaling_calculator"]
+__all__ = ["axis_toggle", "batch_calculator", "memory_calculator", "scaling_calculator"]
 
 VARIANTS = ("full batch", "mini-batch", "SGD")  # have a colour
 
@@ -28,6 +28,7 @@ def axis_toggle(histories, *, lowest, overhead, seconds_per_row, target=0.01, na
     target : float
         Share of the first excess loss that the table counts to; the reader can move it.
     name : str
+        A name for the figure, its own on its page.
 
     Returns
     -------
@@ -116,8 +117,16 @@ def memory_calculator(
 
     Parameters
     ----------
-    n_parameters, activations_per_sample, batch_size, bytes_per_value, optimizer_states
-        As in `training_memory`.
+    n_parameters : int
+        Numbers that the model learns.
+    activations_per_sample : int
+        Values kept for the backward pass, per sample.
+    batch_size : int
+        b, rows whose activations are in memory at once.
+    bytes_per_value : int
+        4 for single precision.
+    optimizer_states : int
+        Values kept per parameter: 0 for gradient descent, 1 for momentum, 2 for Adam.
     device_memory : float
         Bytes.
     overhead : float
@@ -125,6 +134,7 @@ def memory_calculator(
     rows_per_second : float
         r, the throughput of a large batch.
     name : str
+        A name for the figure, its own on its page.
 
     Returns
     -------
@@ -173,6 +183,52 @@ def memory_calculator(
     return show(name, "memory", label, {"controls": controls})
 
 
+def batch_calculator(
+    *, overhead, rows_per_second, noise_scale, batch_size, name="batch-calculator"
+):
+    """The batch size with the least time to a target, from two numbers of a machine and one of a
+    job: b* = √(B b₀), where b₀ = r t₀.
+
+    Parameters
+    ----------
+    overhead : float
+        t₀, the seconds of a step, whatever its batch.
+    rows_per_second : float
+        r: a row adds 1/r seconds to a step.
+    noise_scale : float
+        B, the critical batch size: S(b) = S_min (1 + B/b) steps reach the target.
+    batch_size : int
+        Where its control stands at first.
+    name : str
+        A name for the figure, its own on its page.
+
+    Returns
+    -------
+    Explorer
+    """
+    overhead = validation.check_positive("overhead", overhead)
+    speed = validation.check_positive("rows_per_second", rows_per_second)
+    noise = validation.check_positive("noise_scale", noise_scale)
+    batch_size = validation.check_count("batch_size", batch_size)
+    controls = {
+        "overhead": slider("Fixed cost of a step, t₀", "seconds", log_grid(1e-8, 10, 5), overhead),
+        "speed": slider("Rows a second at most, r", "number", log_grid(1, 1e9, 5), speed),
+        "noise": slider("Noise scale, B", "number", log_grid(1, 1e6, 5), noise),
+        "batch_size": slider("Your batch size", "rows", [2**k for k in range(20)], batch_size),
+    }
+    presets = {
+        "a compiled loop": {"overhead": 1e-7, "speed": 1e7},
+        "an accelerator": {"overhead": 1e-3, "speed": 1e6},
+        "workers on a slow network": {"overhead": 1.0, "speed": 1e4},
+        "a noisier job": {"noise": 1e4},
+    }
+    label = (
+        "Time to a target against the batch size, both logarithmic, and its two parts: the fixed "
+        "cost of the steps falls, the time of the rows rises. A dashed line stands at the least."
+    )
+    return show(name, "price", label, {"controls": controls, "presets": presets})
+
+
 def scaling_calculator(
     *,
     n_workers=64,
@@ -192,15 +248,25 @@ def scaling_calculator(
     Parameters
     ----------
     n_workers : int
+        P, where its control stands at first.
     n_parameters, bytes_per_value : int
         Their product is the size of a gradient.
     batch_size : int
         Rows of all workers together, or with ``scaling="weak"`` of each of them.
-    seconds_per_sample, bandwidth, latency, local_steps, method
-        As in `data_parallel_step`.
+    seconds_per_sample : float
+        Time of one worker for the gradient of one row.
+    bandwidth : float
+        Bytes a second, of each worker's link.
+    latency : float
+        Seconds that a message takes however short it is.
+    local_steps : int
+        Steps that a worker makes by itself between two averages.
+    method : str
+        ``"ring"``, ``"tree"`` or ``"star"``, see `allreduce_seconds`.
     scaling : str
-        As in `balanced_workers`.
+        ``"strong"`` for a batch of a fixed size, ``"weak"`` for one of a fixed size a worker.
     name : str
+        A name for the figure, its own on its page.
 
     Returns
     -------
@@ -237,7 +303,11 @@ def scaling_calculator(
         ),
         "bytes": choice("Bytes of a value", sizes, bytes_per_value, rare=True),
         "bandwidth": slider(
-            "Bandwidth of a worker's link", "bandwidth", log_grid(1e5, 1e12, 5), bandwidth, rare=True
+            "Bandwidth of a worker's link",
+            "bandwidth",
+            log_grid(1e5, 1e12, 5),
+            bandwidth,
+            rare=True,
         ),
         "latency": slider(
             "Latency of a message", "seconds", log_grid(1e-7, 1, 5), latency, rare=True

@@ -25,7 +25,7 @@ class Plane {
 
   /** The θ of a place in the frame, to thousandths. */
   theta([x, y]) {
-    const places = [clamp(x, PLANE.left, PLANE.left + PLANE.width) - CENTRE[0], CENTRE[1] - clamp(y, PLANE.top, PLANE.top + PLANE.height)];
+    const places = [x - CENTRE[0], CENTRE[1] - y].map((place, k) => clamp(place, 2 - SIDES[k] / 2, SIDES[k] / 2 - 2));
     return places.map((place, k) => Number((this.problem.minimiser[k] + place / this.pixels).toFixed(3)));
   }
 

@@ -70,7 +70,8 @@ def _walk(given):
             first, second = theta
             page.add(first + 0.0, second + 0.0)
         except (TypeError, ValueError):
-            raise ValueError("update must return two numbers, got " + repr(theta))
+            got = repr(theta) + " at step " + str(step)
+            raise ValueError("update must return two numbers, got " + got)
 _walk(json.loads(page.given))
 """
 
@@ -97,6 +98,7 @@ def three_estimators(
     Parameters
     ----------
     X : (n, 2) array
+        Two features, one sample a row, rounded to three decimals.
     y : (n,) array
         Rounded, like X, to three decimals.
     start : pair of float
@@ -108,6 +110,7 @@ def three_estimators(
     batch_sizes : sequence of int
         What the reader can choose from.
     n_steps : int
+        Steps of each path.
     overhead, seconds_per_row : float
         A step of b rows is taken to last overhead + b·seconds_per_row.
     rng : seed
@@ -160,8 +163,24 @@ def noise_ball(
 
     Parameters
     ----------
-    X, y, start, learning_rate, batch_size, batch_sizes, n_steps, rng, name
-        As in `three_estimators`.
+    X : (n, 2) array
+        Two features, one sample a row, rounded to three decimals.
+    y : (n,) array
+        Targets, rounded to three decimals.
+    start : pair of float
+        θ at step 0, rounded to six decimals.
+    learning_rate : float
+        Where its control stands at first.
+    batch_size : int
+        Where its control stands at first.
+    batch_sizes : sequence of int
+        What the reader can choose from.
+    n_steps : int
+        Steps of each path.
+    rng : seed
+        Mini-batches are those of ``WithReplacement(b)`` with this seed, for every b.
+    name : str
+        A name for the figure, its own on its page.
 
     Returns
     -------
@@ -209,8 +228,24 @@ def your_update(
 
     Parameters
     ----------
-    X, y, start, learning_rate, batch_size, batch_sizes, n_steps, rng, name
-        As in `three_estimators`.
+    X : (n, 2) array
+        Two features, one sample a row, rounded to three decimals.
+    y : (n,) array
+        Targets, rounded to three decimals.
+    start : pair of float
+        θ at step 0, rounded to six decimals.
+    learning_rate : float
+        Where its control stands at first.
+    batch_size : int
+        Where its control stands at first.
+    batch_sizes : sequence of int
+        What the reader can choose from.
+    n_steps : int
+        Steps of each path.
+    rng : seed
+        Mini-batches are those of ``WithReplacement(b)`` with this seed, for every b.
+    name : str
+        A name for the figure, its own on its page.
     code : str
         What the editor holds at first.
 
@@ -235,8 +270,19 @@ def heavy_ball(X, y, start, *, learning_rate=0.16, momentum=0.9, n_steps=60, nam
 
     Parameters
     ----------
-    X, y, start, learning_rate, n_steps, name
-        As in `three_estimators`; `gdcourse.compress` leaves three rows of X and y to embed.
+    X : (n, 2) array
+        Two features, one sample a row, rounded to three decimals; `gdcourse.compress` leaves
+        three rows to embed.
+    y : (n,) array
+        Targets, rounded to three decimals.
+    start : pair of float
+        θ at step 0, rounded to six decimals.
+    learning_rate : float
+        Where its control stands at first.
+    n_steps : int
+        Steps of each path.
+    name : str
+        A name for the figure, its own on its page.
     momentum : float
         Where its control stands at first.
 

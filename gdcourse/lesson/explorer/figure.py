@@ -10,7 +10,13 @@ from importlib.resources import files
 __all__ = ["Explorer", "choice", "evaluate", "log_grid", "page_files", "show", "slider"]
 
 HERE = files(__package__)
-DRAWING = ("draw", "problem", "descents", "calculators")  # in this order; they need no page
+DRAWING = (
+    "draw",
+    "problem",
+    "descents",
+    "calculators",
+    "measured",
+)  # in this order; they need no page
 MOVING = ("editor", "page")  # after these
 WITHOUT_NODE = (
     "This figure is drawn by a script, in a page of the book. "

@@ -283,6 +283,9 @@ function start() {
   }
 }
 
+// A figure that a cell has made anew in the page.
+document.addEventListener("gd-enliven", ({ target }) => enliven(target));
+
 // Once the page is parsed: DOMContentLoaded would wait for the script of the formulas.
 if (document.readyState === "loading") document.addEventListener("readystatechange", start, { once: true });
 else start();
