@@ -20,7 +20,8 @@ teachers; with --no-live, the Python that runs a page's cells in the page. `lab`
 either: it opens work/, where what you write stays yours when the course changes. With --solutions,
 it opens the chapters themselves. With --reference, `pdf` and `epub` also have the pages of the
 package and of the experiments. With --quick, `test` leaves out what needs a book, a kernel, a
-browser or workers; with --coverage, it also holds the share of the package that the suite runs.
+browser or workers; with --coverage, it also holds the share of the package that the suite runs;
+with --live, it lets every page run its cells to their end in a browser, instead of the suite.
 
 It needs Python 3.11 or later and nothing else: every verb first makes .venv and installs
 requirements.txt into it, where they are missing or have changed, and then runs inside it. Where
@@ -385,14 +386,19 @@ def lint():
 # conftest.py, which begins with the long ones, so that both end together.
 SHARED_OUT = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 QUICK = ("-m", "not slow")
+LIVE, LIVE_TESTS = "--live", "tests/browser/test_live.py"
 COVERAGE = ("--cov=gdcourse", "--cov-report=term-missing:skip-covered", "--cov-fail-under=98")
 
 
 def test(*arguments):
-    """Lint, build and run pytest, with `arguments`; --quick and --coverage are the runner's own."""
+    """Lint, build and run pytest, with `arguments`; --quick, --coverage and --live are its own."""
     own = {"--quick": QUICK, "--coverage": COVERAGE}
     options = [word for name in own if name in arguments for word in own[name]]
-    given = [argument for argument in arguments if argument not in own]
+    given = [argument for argument in arguments if argument not in (*own, LIVE)]
+    if LIVE in arguments:
+        pages = sorted(path.stem for path in BOOK.glob("*.ipynb"))
+        os.environ["GDCOURSE_LIVE_PAGES"] = " ".join(pages)
+        given = given or [LIVE_TESTS]
     statuses = {"lint": lint()}
     if "--quick" not in arguments:
         statuses["book"] = build()

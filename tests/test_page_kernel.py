@@ -1,10 +1,13 @@
 """The session that runs the cells of a page: what it tells, without a page."""
 
+import importlib
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import course
 from book._live import page_kernel
 
 CLAIMS = [{"claim": "SGD stays above the floor.", "holds": "floor < excess"}]
@@ -114,6 +117,26 @@ def test_the_text_of_an_assert_is_its_claim(told):
     assert error["claim"]["words"] == ["one is not above two"]
 
 
+@pytest.mark.parametrize(
+    ("source", "missing"),
+    [
+        ("import math\ndef f(x):\n    y = x + 1\n    return math.sqrt(y) + np.pi", []),
+        ("def f(x):\n    return model.loss(x)", ["model"]),
+        ("valley = [best for best in ends]", ["ends"]),
+        (
+            "class Smooth:\n    b = 8\n    def epochs(self):\n        return gd.Epoch(self.b)",
+            ["gd"],
+        ),
+        ("def f(x:", []),  # it is told when it runs
+    ],
+)
+def test_an_answer_says_which_names_of_the_page_it_needs(source, missing):
+    said = []
+    session = page_kernel.Session(lambda **message: said.append(message), {"np": np})
+    session.lacks(source)
+    assert said == [{"kind": "end", "outcome": missing}]
+
+
 class Rich:
     """A value with two forms."""
 
@@ -136,3 +159,48 @@ def test_a_pool_works_at_once_and_keeps_what_was_raised():
         assert pool.submit(int, "7").result() == 7
         with pytest.raises(ValueError, match="invalid literal"):
             pool.submit(int, "x").result()
+
+
+# The book without a Python
+
+
+@pytest.fixture
+def live(monkeypatch):
+    """Return the extension of Sphinx that puts Python into the book."""
+    monkeypatch.syspath_prepend(course.BOOK / "_ext")
+    return importlib.import_module("live")
+
+
+@pytest.mark.parametrize(("wanted", "connected"), [("1", 2), ("", 0)])
+def test_a_book_without_a_python_hears_of_none(live, monkeypatch, wanted, connected):
+    monkeypatch.setenv("GDCOURSE_LIVE", wanted)
+    heard = []
+    live.setup(SimpleNamespace(connect=lambda *event: heard.append(event)))
+    assert len(heard) == connected
+
+
+@pytest.mark.parametrize("options", [(), ("--no-live",)])
+def test_the_runner_says_whether_pages_get_a_python(monkeypatch, tmp_path, options):
+    monkeypatch.setattr(course, "BUILD", tmp_path)
+    seen = []
+
+    def call(command, *, env):
+        seen.append(env["GDCOURSE_LIVE"])
+        return 1  # nothing is built
+
+    monkeypatch.setattr(course.subprocess, "call", call)
+    assert course.build(*options) == 1
+    assert seen == ["" if options else "1"]
+
+
+def test_where_the_wheel_is_missing_one_line_says_so(live, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(live, "find_spec", lambda name: None)
+    app = SimpleNamespace(builder=SimpleNamespace(format="html"), outdir=tmp_path)
+    live.before_build(app)
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1
+    assert "requirements.txt" in said
+    asked = []
+    app.add_css_file = app.add_js_file = lambda *file, **how: asked.append(file)
+    live.add_to_page(app, "book/index", "page.html", {"body": '<div class="cell x">'}, None)
+    assert asked == []

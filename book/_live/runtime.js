@@ -128,12 +128,12 @@ export class Runtime {
     }
   }
 
-  /** Run a cell; `listen` hears what it says. Answers with its outcome. */
-  async run(name, source, listen) {
+  /** Run a cell; `listen` hears what it says. Answers with its outcome, or with that of another act. */
+  async run(name, source, listen, act = "run") {
     await this.begin();
     return new Promise((resolve, reject) => {
       this.current = { resolve, reject, listen };
-      this.worker.postMessage({ act: "run", name, source });
+      this.worker.postMessage({ act, name, source });
     });
   }
 

@@ -112,6 +112,11 @@ function turn(code) {
   return python.turn(pointer, length);
 }
 
+function ask(act, ...texts) {
+  const failed = turn(`page_kernel.${act}(${texts.map((text) => JSON.stringify(text)).join(", ")})`);
+  if (failed) throw new Error("its session has failed");
+}
+
 const ACTS = {
   async begin({ page, module, library }) {
     if (module) {
@@ -126,10 +131,8 @@ const ACTS = {
   },
   part({ name, data }) { sinks[name].write(bytes(data)); },
   end({ name }) { sinks[name].close(); },
-  run({ name, source }) {
-    const failed = turn(`page_kernel.run(${JSON.stringify(name)}, ${JSON.stringify(source)})`);
-    if (failed) throw new Error("its session has failed");
-  },
+  run({ name, source }) { ask("run", name, source); },
+  lacks({ source }) { ask("lacks", source); },
 };
 
 onmessage = async ({ data }) => {

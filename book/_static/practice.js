@@ -5,11 +5,13 @@
   const KEY = "gdcourse-practice";
   const chapter = location.pathname.split("/").pop().replace(/\.html$/, "");
 
+  const nothing = () => ({ questions: {}, guesses: {}, exercises: {} });
+
   function recall() {
     try {
-      return { questions: {}, guesses: {}, ...JSON.parse(localStorage.getItem(KEY)) };
+      return { ...nothing(), ...JSON.parse(localStorage.getItem(KEY)) };
     } catch {
-      return { questions: {}, guesses: {} }; // storage is forbidden, or its text is not ours
+      return nothing(); // storage is forbidden, or its text is not ours
     }
   }
 
@@ -143,7 +145,7 @@
 
   // The page "Your progress": a table with a row for each chapter, whose last columns are filled.
   function makeProgress(place) {
-    const { questions, guesses } = recall();
+    const { questions, guesses, exercises } = recall();
     for (const row of place.querySelectorAll("tbody tr")) {
       const link = row.querySelector("a").getAttribute("href");
       const mine = (kept) =>
@@ -154,11 +156,12 @@
       const factors = mine(guesses)
         .map(({ guess, measured }) => Math.max(guess / measured, measured / guess))
         .sort((a, b) => a - b);
-      const cells = [...row.cells].slice(-3);
+      const cells = [...row.cells].slice(-5);
       cells[0].textContent = answers.filter(({ chosen, right }) => chosen === right).length;
       cells[1].textContent = answers.filter(({ first }) => first).length;
       const middle = factors[Math.floor(factors.length / 2)];
       cells[2].textContent = middle ? `a factor of ${print(middle)}` : "";
+      cells[4].textContent = mine(exercises).length;
     }
   }
 
@@ -177,9 +180,9 @@
     load.addEventListener("click", () => file.click());
     file.addEventListener("change", async () => {
       try {
-        const { questions, guesses } = JSON.parse(await file.files[0].text());
+        const { questions, guesses, exercises = {} } = JSON.parse(await file.files[0].text());
         if (typeof questions !== "object" || typeof guesses !== "object") throw new Error();
-        remember((kept) => Object.assign(kept, { questions, guesses }));
+        remember((kept) => Object.assign(kept, { questions, guesses, exercises }));
         said.textContent = "Loaded.";
         makeProgress(place);
       } catch {
@@ -193,6 +196,11 @@
     });
     place.append(make("div", { className: "gd-keep" }, save, load, forget, file), said);
   }
+
+  // The page's own Python has found an answer right.
+  document.addEventListener("gd-solved", ({ detail }) => {
+    remember(({ exercises }) => { exercises[detail] = true; });
+  });
 
   document.addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll(".gd-question").forEach((box, i) => makeQuestion(box, i + 1));

@@ -411,7 +411,7 @@ def momentum_floor(X, y, learning_rate, momentum, batch_size=1):
             break
         P = solve_discrete_lyapunov(A, learning_rate**2 * np.tile(Q, (2, 2)))
         before, C = C, P[: len(H), : len(H)]
-        if np.allclose(C, before, rtol=1e-12, atol=0):
+        if np.linalg.norm(C - before) <= 1e-12 * np.linalg.norm(C) < np.inf:
             return float(0.5 * np.trace(H @ C))
     raise ValueError(
         f"learning_rate must be low enough for the covariance to settle, got {learning_rate}"
