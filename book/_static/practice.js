@@ -194,7 +194,7 @@
       said.textContent = "Forgotten.";
       makeProgress(place);
     });
-    place.append(make("div", { className: "gd-buttons" }, save, load, forget, file), said);
+    place.append(make("div", { className: "gd-keep" }, save, load, forget, file), said);
   }
 
   // The page's own Python has found an answer right.

@@ -92,7 +92,7 @@ def page(request, browser, folder):
         page = open_page(browser, "about:blank")
         complaints = []
         page.on("request", lambda sent: complaints.append(sent.url))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("pageerror", lambda error: complaints.append(error.stack))
         page.on("console", lambda line: complaints.append(line.text))
         page.goto(f"{root}/figures.html")
         yield page
@@ -351,7 +351,6 @@ def test_reduced_motion_shows_the_end_at_once(page):
     page.keyboard.press("Home")
     figure.get_by_role("button", name="Play").click()
     assert numbers(page, "three-estimators")[2][1] == "40"
-    page.emulate_media(reduced_motion="no-preference")
     reset(page, "three-estimators")
 
 
