@@ -14,6 +14,15 @@ from bs4 import BeautifulSoup
 from docutils import nodes
 
 UNUSED = ("**/*.map", "locales", "images/logo_*", "webpack-macros.html")
+# A server shows the page for any address, and does not know at which
+# the book begins: in the folder of the last /book/, or of the page.
+BASE = """
+<script>
+  const base = document.createElement("base");
+  base.href = location.pathname.replace(/(book\\/.*|[^/]*)$/, "404.html");
+  document.currentScript.after(base);
+</script>
+"""
 TAGS = """
 <meta name="description" content="{text}">
 <meta property="og:type" content="article">
@@ -30,17 +39,37 @@ def setup(app):
 
 
 def describe(app, pagename, templatename, context, doctree):
-    """Say in the head of a page what its first paragraph says."""
+    """Say in the head of a page what it teaches, or how it begins."""
+    if pagename == "404":
+        context["metatags"] = context.get("metatags", "") + BASE
     if doctree is None:
         return
-    texts = (node.astext() for node in doctree.findall(nodes.paragraph))
-    text = " ".join(next(texts, "").replace("\\", "").split())
+    texts = (
+        " ".join(node.astext().split())
+        for node in doctree.findall(nodes.paragraph)
+        if isinstance(node.parent, nodes.section | nodes.definition)
+    )
+    text = learning_goals(doctree) or next(filter(is_sentence, texts), "")
     if len(text) > 200:
         text = text[:200].rsplit(" ", 1)[0] + " …"
     title = BeautifulSoup(context["title"], "html.parser").get_text()
     context["metatags"] += TAGS.format(
         text=escape(text), title=escape(title)
     )
+
+
+def learning_goals(doctree):
+    """Return what the box at the top of a chapter promises, or ""."""
+    for box in doctree.findall(nodes.admonition):
+        if "You will learn to" in box.astext():
+            goals = box.next_node(nodes.bullet_list).astext()
+            return f"You will learn to {' '.join(goals.split())}"
+    return ""
+
+
+def is_sentence(text):
+    """Tell whether a paragraph stands alone, without a formula."""
+    return len(text) > 50 and "\\" not in text
 
 
 def finish(app, exception):
@@ -52,10 +81,11 @@ def finish(app, exception):
         for path in list(static.glob(pattern)):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     page = Path(app.outdir, "book", "glossary.html")
-    terms = read_terms(page.read_text("utf-8")) if page.exists() else {}
-    text = json.dumps(terms, ensure_ascii=False)
-    script = f"globalThis.gdTerms = {text};"
-    (static / "glossary_terms.js").write_text(script, "utf-8")
+    found = read_terms(page.read_text("utf-8")) if page.exists() else {}
+    text = (
+        f"globalThis.gdTerms = {json.dumps(found, ensure_ascii=False)};"
+    )
+    (static / "glossary_terms.js").write_text(text, "utf-8")
 
 
 def read_terms(text):

@@ -1,7 +1,7 @@
 /* A picture keeps its letters legible: where the page is narrower it scrolls sideways, and fades
    where it goes on. A tap shows it large; without this script it is a link to the whole file. */
 document.addEventListener("DOMContentLoaded", () => {
-  const LEGIBLE = 0.61; // of its pixels: nine points, the smallest letters, are eleven pixels then
+  const LEGIBLE = 0.62; // of its pixels: nine points, the smallest letters, are eleven pixels then
   const large = document.createElement("dialog");
   large.className = "gd-large";
   large.innerHTML = "<button autofocus>Close</button>";

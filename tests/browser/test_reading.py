@@ -1,0 +1,78 @@
+"""What helps a reader: terms beside their words, large pictures, a page for a wrong address."""
+
+import http.server
+import threading
+
+import pytest
+from browsing import QuietHandler, browser, html
+
+NARROW = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def page(browser, html):
+    """Give a page of the book on a telephone."""
+    context = browser.new_context(viewport=NARROW, has_touch=True)
+    page = context.new_page()
+    page.goto(f"{html.as_uri()}/book/02_sgd.html")
+    yield page
+    context.close()
+
+
+def test_a_term_shows_its_meaning_on_focus_and_on_the_first_tap(page):
+    link = page.locator(".bd-article section p a:has(.std-term)").first
+    card = page.locator("#gd-term")
+    link.tap()
+    assert card.is_visible()
+    assert len(card.inner_text()) > 30
+    assert link.get_attribute("aria-describedby") == "gd-term"
+    page.keyboard.press("Escape")
+    assert card.is_hidden()
+    link.focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Shift+Tab")
+    assert card.is_visible()
+    page.keyboard.press("Escape")
+    assert "02_sgd" in page.url
+
+
+def test_a_picture_keeps_its_letters_legible_and_is_large_at_a_tap(page):
+    picture = page.locator("#fig-clouds img")
+    picture.scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelector('#fig-clouds .gd-more')")
+    box = picture.bounding_box()
+    assert box["width"] / int(picture.get_attribute("width")) > 11 / 18  # 9 points at 144 an inch
+    picture.tap()
+    large = page.locator("dialog[open] img")
+    assert large.bounding_box()["width"] == int(picture.get_attribute("width"))
+    page.keyboard.press("Escape")
+    assert large.count() == 0
+
+
+def test_every_page_says_what_it_is_about(html):
+    for path in sorted((html / "book").glob("*.html")):
+        text = path.read_text("utf-8").partition('<meta name="description" content="')[2]
+        assert 50 < len(text.partition('"')[0]) < 300, path.name
+
+
+def test_a_wrong_address_leads_back_into_the_book(browser, html):
+    class Handler(QuietHandler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments, directory=str(html))
+
+        def send_error(self, *arguments):
+            body = (html / "404.html").read_bytes()
+            self.send_response(404)
+            self.end_headers()
+            self.wfile.write(body)
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    root = f"http://127.0.0.1:{server.server_port}"
+    page = browser.new_page()
+    page.goto(f"{root}/book/chapter/gone.html", wait_until="domcontentloaded")
+    link = page.get_by_role("link", name="first page", exact=True)
+    assert link.evaluate("node => node.href") == f"{root}/book/index.html"
+    page.close()
+    server.shutdown()
+    server.server_close()
