@@ -342,7 +342,7 @@ function offer(box, name) {
     answers.push(answer);
     return answer;
   };
-  const start = button("Answer here", () => open().then((answer) => answer.edit()), { "aria-label": `Answer here, exercise ${name}` });
+  const start = button("Answer here", () => open().then((answer) => answer.edit()), { "aria-label": `Answer here: exercise ${name}` });
   const offered = make("div", { class: "gd-live-bar" }, start);
   box.after(offered);
   if (Object.keys(changes).some((key) => key.startsWith(`${name} `))) open();

@@ -246,7 +246,7 @@ ANSWER = """def chunked_gradient(chunks, theta):
 
 
 def test_an_exercise_is_answered_checked_and_counted(disk, opener):
-    disk.page.get_by_role("button", name="Answer here, exercise 1.4").click()
+    disk.page.get_by_role("button", name="Answer here: exercise 1.4").click()
     disk.cell("1.4").locator(".cm-focused").wait_for()
     disk.run("1.4", "Check")
     assert disk.said("1.4").startswith("1.4 not yet: ")

@@ -37,7 +37,7 @@ def test_a_term_shows_its_meaning_on_focus_and_on_the_first_tap(page):
 
 
 def test_a_picture_keeps_its_letters_legible_and_is_large_at_a_tap(page):
-    picture = page.locator("#fig-clouds img")
+    picture = page.locator("#fig-clouds .gd-scroller img")
     picture.scroll_into_view_if_needed()
     page.wait_for_function("document.querySelector('#fig-clouds .gd-more')")
     box = picture.bounding_box()
