@@ -142,7 +142,8 @@ def prepare(article, name, names):
     """
     for mark in article(class_="headerlink"):
         mark.decompose()
-    for link in article(class_="image-reference"):  # to a file that paper does not have
+    # What leads to a file, which paper does not have.
+    for link in article(class_="image-reference") + article("a", download=True):
         link.unwrap()
     for tag in article(True):
         if tag.name == "details":
