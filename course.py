@@ -21,7 +21,8 @@ either: it opens work/, where what you write stays yours when the course changes
 it opens the chapters themselves. With --reference, `pdf` and `epub` also have the pages of the
 package and of the experiments. With --quick, `test` leaves out what needs a book, a kernel, a
 browser or workers; with --coverage, it also holds the share of the package that the suite runs;
-with --live, it lets every page run its cells to their end in a browser, instead of the suite.
+with --all, it also runs what takes minutes: every page, every form. With --live, it lets every page
+run its cells to their end in a browser, instead of the suite.
 
 It needs Python 3.11 or later and nothing else: every verb first makes .venv and installs
 requirements.txt into it, where they are missing or have changed, and then runs inside it. Where
@@ -386,15 +387,18 @@ def lint():
 # conftest.py, which begins with the long ones, so that both end together.
 SHARED_OUT = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 QUICK = ("-m", "not slow")
+USUAL, ALL = ("-m", "not long"), "--all"
 LIVE, LIVE_TESTS = "--live", "tests/browser/test_live.py"
 COVERAGE = ("--cov=gdcourse", "--cov-report=term-missing:skip-covered", "--cov-fail-under=98")
 
 
 def test(*arguments):
-    """Lint, build and run pytest, with `arguments`; --quick, --coverage and --live are its own."""
-    own = {"--quick": QUICK, "--coverage": COVERAGE}
+    """Lint, build and run pytest, with `arguments`; --all, --quick, --coverage, --live are its own."""
+    own = {ALL: (), "--quick": QUICK, "--coverage": COVERAGE}
     options = [word for name in own if name in arguments for word in own[name]]
     given = [argument for argument in arguments if argument not in (*own, LIVE)]
+    if not given and not {ALL, LIVE, "--quick"} & {*arguments}:
+        options += USUAL
     if LIVE in arguments:
         pages = sorted(path.stem for path in BOOK.glob("*.ipynb"))
         os.environ["GDCOURSE_LIVE_PAGES"] = " ".join(pages)

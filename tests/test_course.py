@@ -484,6 +484,11 @@ def examination(monkeypatch):
 def test_the_whole_examination_is_shared_out_and_measures_no_coverage(examination):
     lint, book, tests = examination()
     assert (lint, book) == ("lint", "book")
+    assert tests == "pytest -m not long -n 2 --dist loadfile --no-loadscope-reorder"
+
+
+def test_nothing_is_too_long_where_all_is_asked_for(examination):
+    *_, tests = examination("--all")
     assert tests == "pytest -n 2 --dist loadfile --no-loadscope-reorder"
 
 
@@ -564,7 +569,7 @@ def test_the_workflows_try_three_systems_and_every_python():
 def test_one_job_measures_the_coverage_and_builds_a_book_without_solutions():
     jobs = yaml.safe_load((course.ROOT / ".github/workflows/test.yml").read_text("utf-8"))["jobs"]
     commands = {name: [step.get("run") for step in job["steps"]] for name, job in jobs.items()}
-    assert "python course.py test --coverage" in commands["coverage"]
+    assert "python course.py test --all --coverage" in commands["coverage"]
     assert "python course.py zip --no-solutions" in commands["coverage"]
     assert "python course.py test" in commands["test"]
 

@@ -140,6 +140,7 @@ def test_a_chapter_shows_in_lab_with_figures_and_folds(look):
     assert "(2.4)" in found["text"]
 
 
+@pytest.mark.long
 def test_the_prose_of_all_chapters_shows_in_lab(look, lab):
     """In one notebook, so that one kernel is started for it and not one for each."""
     _, work = lab

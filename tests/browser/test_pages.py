@@ -95,7 +95,13 @@ def roots(html):
         yield {"http": http, "file": file}
 
 
-ON_THE_SERVER = [("http", page) for page in PAGES]
+# One of each kind of page in the usual run: the first, one full of formulas and one of figures,
+# one with every kind of cell, the reference and the index with its filter.
+OFTEN = ("index", "02_sgd", "06_sampling", "08_beyond_one_machine", "api", "experiments")
+ON_THE_SERVER = [
+    pytest.param(("http", page), marks=() if page.endswith(OFTEN) else pytest.mark.long)
+    for page in PAGES
+]
 ON_THE_DISK = [("file", page) for page in FROM_THE_DISK]
 
 
