@@ -379,7 +379,8 @@ def peak_memory():
     Examples
     --------
     >>> with peak_memory() as memory:
-    ...     _ = np.zeros(1_000_000) + 1
+    ...     zeros = np.zeros(1_000_000)
+    ...     ones = zeros + 1
     >>> round(memory.peak / 1e6)
     16
     """

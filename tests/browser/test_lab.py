@@ -95,8 +95,7 @@ def lab(tmp_path_factory):
         assert process.poll() is None, (home / "log.txt").read_text()
         time.sleep(0.1)
     yield found[0], work
-    os.killpg(process.pid, signal.SIGINT)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, signal.SIGTERM)  # of two interrupts, as from a keyboard, one may be lost
     process.wait(30)
 
 
