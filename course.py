@@ -393,7 +393,7 @@ COVERAGE = ("--cov=gdcourse", "--cov-report=term-missing:skip-covered", "--cov-f
 
 
 def test(*arguments):
-    """Lint, build and run pytest, with `arguments`; --all, --quick, --coverage, --live are its own."""
+    """Lint, build and run pytest with `arguments`, of which four are its own (see above)."""
     own = {ALL: (), "--quick": QUICK, "--coverage": COVERAGE}
     options = [word for name in own if name in arguments for word in own[name]]
     given = [argument for argument in arguments if argument not in (*own, LIVE)]
