@@ -261,7 +261,7 @@ def test_groups_of_seeds_change_nothing(monkeypatch):
     expected = gd.descend_many(X, y, theta, rng=range(5), **options)
     monkeypatch.setattr(many, "ROWS_DRAWN", 2 * N)
     monkeypatch.setattr(many, "VALUES", 40)
-    monkeypatch.setattr(many, "ROWS_A_THREAD", 10)
+    monkeypatch.setattr(many, "VALUES_A_THREAD", 10)
     found = gd.descend_many(X, y, theta, rng=range(5), **options)
     np.testing.assert_allclose(found.theta, expected.theta, rtol=1e-12)
     np.testing.assert_allclose(found.history.loss, expected.history.loss, rtol=1e-12)

@@ -34,7 +34,7 @@ TAKE_MANY_RUNS = (LeastSquares, LogisticRegression, SoftmaxRegression, MLP)
 ROWS_DRAWN = 2**22  # row numbers of all seeds that are in memory at once
 VALUES = 2**18  # of gathered rows at once, on the host; a device takes 64 times as many
 VALUES_COPIED = 2**22  # of X, where it does not lie row by row
-ROWS_A_THREAD = 2**13  # rows that a part of the runs has to walk for a thread to be worth while
+VALUES_A_THREAD = 2**20  # of rows that a part of the runs has to walk for a thread to pay
 
 
 @dataclass(frozen=True)
@@ -288,12 +288,8 @@ class _Group:
             numbers = np.unique(self.runs[:, 1]).tolist()
             while type(batches) in (Shuffled, WithReplacement):  # the same, with fewer calls
                 drawn = np.empty((len(numbers), cuts[-1]), dtype=np.int64)
-
-                def fill(part, drawn=drawn, numbers=numbers, epoch=epochs[0]):
-                    for row, k in zip(drawn[part], numbers[part], strict=True):
-                        row[:] = batches.draw_order(epoch, len(self.data), rngs[k])[: len(row)]
-
-                self.share(fill, len(numbers), cuts[-1])
+                for row, k in zip(drawn, numbers, strict=True):
+                    row[:] = batches.draw_order(epochs[0], len(self.data), rngs[k])[: len(row)]
                 yield _Epochs(np.array(numbers), drawn, cuts)
                 numbers = np.unique(self.runs[:, 1]).tolist()
             epochs = [next(draws[k], None) for k in numbers]
@@ -405,7 +401,7 @@ class _Group:
                 rate_of[part],
             )
 
-        self.share(walk, len(self.runs), orders.shape[1])
+        self.share(walk, len(self.runs), orders.shape[1] * self.data.X.shape[1])
 
     def take_steps(self, rule, epoch, order_of, rates, rate_of):
         """The steps of `descent.steps`, with a batch and a rate for each run."""
@@ -524,9 +520,9 @@ def _check_schedule(learning_rate):
     return schedule
 
 
-def _share(pool, n_threads, function, n_runs, n_rows):
-    """Call `function` with slices of the runs, of `n_rows` rows each, one slice a thread."""
-    cuts = np.linspace(0, n_runs, min(n_threads, 1 + n_rows * n_runs // ROWS_A_THREAD) + 1)
+def _share(pool, n_threads, function, n_runs, n_values):
+    """Call `function` with slices of the runs, of `n_values` values each, one slice a thread."""
+    cuts = np.linspace(0, n_runs, min(n_threads, 1 + n_values * n_runs // VALUES_A_THREAD) + 1)
     mine, *others = [slice(*pair) for pair in pairwise(cuts.astype(int).tolist())]
     waiting = [pool.submit(function, part) for part in others]
     function(mine)

@@ -404,6 +404,7 @@ def test_a_downloaded_notebook_has_the_numbers_of_its_page(html):
     assert numbers == plain.Book(course.ROOT).numbers
 
 
+@pytest.mark.long
 def test_the_zip_opens_from_the_disk(browser, html, tmp_path):
     course.zip_folder(html, tmp_path / "book.zip")
     with zipfile.ZipFile(tmp_path / "book.zip") as archive:
@@ -418,6 +419,7 @@ def test_the_zip_opens_from_the_disk(browser, html, tmp_path):
     page.close()
 
 
+@pytest.mark.long
 def test_an_epub_has_formulas_and_pictures_and_no_script(browser, html, tmp_path):
     some = ["index", "01_full_batch"]
     epub.bind_pages(browser, html, some, tmp_path / "book.epub")
@@ -441,6 +443,7 @@ def test_an_epub_has_formulas_and_pictures_and_no_script(browser, html, tmp_path
     assert all(name.removeprefix("book/") in listed for name in {*pictures, *pages})
 
 
+@pytest.mark.long
 def test_on_paper_every_link_stays_inside(html):
     text = paper.join_pages(html, paper.list_pages())
     addresses = re.findall(r'<a\b[^>]*\shref="([^"]*)"', text)
@@ -452,6 +455,7 @@ def test_on_paper_every_link_stays_inside(html):
     assert folded == []
 
 
+@pytest.mark.long
 def test_on_paper_a_link_to_a_page_that_is_left_out_is_text(html):
     names = [name for name in paper.list_pages() if name not in paper.LOOKED_UP]
     text = paper.join_pages(html, names)
@@ -461,6 +465,7 @@ def test_on_paper_a_link_to_a_page_that_is_left_out_is_text(html):
     assert 'id="experiments"' not in text
 
 
+@pytest.mark.long
 def test_paper_has_pages_links_and_an_outline(browser, html, tmp_path):
     some = ["index", "01_full_batch", "bibliography"]
     paper.print_pages(browser, html, some, tmp_path / "book.pdf")

@@ -1059,7 +1059,16 @@ LAYOUT = """(root) => {
 SCREENS = [(1440, 900), (1280, 800), (768, 1024), (390, 844)]
 
 
-@pytest.mark.parametrize("chapter", sorted({chapter for chapter, _ in stored_figures()}))
+OFTEN = {"02_sgd", "04_tradeoffs", "06_sampling"}  # in the usual run: the highest of each kind
+
+
+@pytest.mark.parametrize(
+    "chapter",
+    [
+        pytest.param(chapter, marks=() if chapter in OFTEN else pytest.mark.long)
+        for chapter in sorted({chapter for chapter, _ in stored_figures()})
+    ],
+)
 def test_a_figure_fits_every_screen(browser, html, chapter):
     page = browser.new_page(reduced_motion="reduce")
     page.route("**/tex-*.js", lambda route: route.abort())  # formulas take time, and no part

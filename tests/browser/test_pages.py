@@ -95,9 +95,9 @@ def roots(html):
         yield {"http": http, "file": file}
 
 
-# One of each kind of page in the usual run: the first, one full of formulas and one of figures,
-# one with every kind of cell, the reference and the index with its filter.
-OFTEN = ("index", "02_sgd", "06_sampling", "08_beyond_one_machine", "api", "experiments")
+# One of each kind of page in the usual run: the first, one full of formulas, one of figures, and
+# a short one. The reference is read from the disk.
+OFTEN = ("index", "02_sgd", "06_sampling", "progress")
 ON_THE_SERVER = [
     pytest.param(("http", page), marks=() if page.endswith(OFTEN) else pytest.mark.long)
     for page in PAGES
