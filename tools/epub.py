@@ -1,16 +1,13 @@
 """The built book as an ePub: formulas become MathML in a browser, moving figures stand still."""
 
 import re
-import sys
 import zipfile
 from datetime import UTC, datetime
 from html import escape
 from uuid import NAMESPACE_URL, uuid5
 
-from playwright.sync_api import sync_playwright
-
 import gdcourse
-from tools.paper import LOOKED_UP, NO_BROWSER, launch_browser, list_pages
+from tools.paper import write_book
 
 # What the page shows, as XHTML that needs no script: formulas as MathML, pictures of the figures
 # that move, links between the pages that are there, and nothing to click on.
@@ -114,13 +111,7 @@ th, td { border-bottom: 1px solid #bbbbbb; padding: 0.2em 0.5em; text-align: lef
 
 def bind_book(html, target, reference=False):
     """Write the pages of the book built in the folder `html` into the ePub `target`."""
-    names = [name for name in list_pages() if reference or name not in LOOKED_UP]
-    with sync_playwright() as playwright:
-        browser = launch_browser(playwright.chromium)
-        if browser is None:
-            sys.exit(f"A browser sets the formulas, and there is {NO_BROWSER}.")
-        bind_pages(browser, html, names, target)
-        browser.close()
+    write_book(bind_pages, "sets the formulas", html, target, reference)
 
 
 def bind_pages(browser, html, names, target):

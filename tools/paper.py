@@ -49,12 +49,17 @@ def launch_browser(chromium):
 
 def print_book(html, target, reference=False):
     """Print the book in the folder `html` into the PDF `target`, perhaps with all reference."""
+    write_book(print_pages, "prints the book", html, target, reference)
+
+
+def write_book(write_pages, does, html, target, reference):
+    """Let `write_pages` turn the built pages into one file, with a browser that `does` its part."""
     names = [name for name in list_pages() if reference or name not in LOOKED_UP]
     with sync_playwright() as playwright:
         browser = launch_browser(playwright.chromium)
         if browser is None:
-            sys.exit(f"A browser prints the book, and there is {NO_BROWSER}.")
-        print_pages(browser, html, names, target)
+            sys.exit(f"A browser {does}, and there is {NO_BROWSER}.")
+        write_pages(browser, html, names, target)
         browser.close()
 
 
