@@ -10,14 +10,15 @@ import functools
 import json
 import re
 import sys
+from collections import Counter
 
 import array_api_strict
 import numpy as np
 import pytest
-from sphinx_external_toc.parsing import parse_toc_yaml
 
 import course
 from gdcourse.lesson.checks import EXERCISES, check, tradeoffs
+from tools.plain import number_chapters
 
 LABEL = re.compile(r"^:label: (ex-\S+)$", re.M)
 SOLUTION = re.compile(r"\{solution(?:-start)?\} (ex-\S+)")
@@ -31,36 +32,32 @@ def prints(cell):
 
 @functools.cache
 def chapters():
-    """The cells of each page that has exercises: kind, source, and what is printed."""
+    """The cells of each page of a chapter, with its number: kind, source, and what is printed."""
     found = []
-    for page in parse_toc_yaml(course.ROOT / "_toc.yml"):
-        path = course.ROOT / f"{page}.ipynb"
-        if path.exists():
-            cells = json.loads(path.read_text("utf-8"))["cells"]
-            texts = [
-                (cell["cell_type"], "".join(cell["source"]), "".join(prints(cell)))
-                for cell in cells
-            ]
-            if any("{exercise}" in text for _, text, _ in texts):
-                found.append(texts)
+    for page, number in number_chapters(course.ROOT / "_toc.yml")[0].items():
+        cells = json.loads((course.BOOK / f"{page}.ipynb").read_text("utf-8"))["cells"]
+        texts = [
+            (cell["cell_type"], "".join(cell["source"]), "".join(prints(cell))) for cell in cells
+        ]
+        found.append((number, texts))
     return found
 
 
 @functools.cache
 def printed():
     """The number of each exercise, by its label, and its text."""
-    numbers = {}
-    for chapter, texts in enumerate(chapters(), start=1):
+    numbers, counts = {}, Counter()
+    for chapter, texts in chapters():
         prose = "\n".join(text for kind, text, _ in texts if kind == "markdown")
-        blocks = re.findall(r"^(:{3,}|`{3,})\{exercise\}(.*?)^\1$", prose, re.M | re.S)
-        for number, (_, block) in enumerate(blocks, start=1):
-            numbers[LABEL.search(block)[1]] = f"{chapter}.{number}", block
+        for _, block in re.findall(r"^(:{3,}|`{3,})\{exercise\}(.*?)^\1$", prose, re.M | re.S):
+            counts[chapter] += 1
+            numbers[LABEL.search(block)[1]] = f"{chapter}.{counts[chapter]}", block
     return numbers
 
 
 def cells_of(label):
     """The cells of a chapter up to the end of the solution of `label`, and where it begins."""
-    (texts,) = (texts for texts in chapters() if any(f":label: {label}\n" in t[1] for t in texts))
+    (texts,) = (texts for _, texts in chapters() if any(f":label: {label}\n" in t[1] for t in texts))
     begins = None
     for place, (kind, text, _) in enumerate(texts):
         if kind == "markdown":
