@@ -418,7 +418,7 @@ def prepare():
     wait_for_ticks()
     stand_in_for_node()
     stand_in_for_pictures()
-    import gdcourse  # noqa: F401  most pages need these
+    import gdcourse  # most pages need these
     import gdcourse.lesson.figures  # noqa: F401
     import scipy.stats  # noqa: F401
 

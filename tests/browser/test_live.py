@@ -12,21 +12,41 @@ import re
 import numpy as np
 import pytest
 from browsing import browser, html, served
+from firefox import Firefox
 from PIL import Image
 
 import course
 from gdcourse.lesson.checks import EXERCISES
 
 PAGES = os.environ.get("GDCOURSE_LIVE_PAGES", "timings").split()
+SHORT = ["index", *sorted(path.stem for path in course.BOOK.glob("[0-9]*.ipynb"))[:2]]
 AT_REST = "!document.querySelector('[data-live=waiting], [data-live=running]')"
 NUMBER = re.compile(r"[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
 # Past the edge of stability the last bit of a sum decides: two machines differ there as well.
 CHAOS = {"tradeoffs-49", "tradeoffs-55"}
 FORBID = "Object.defineProperty(window, 'localStorage', {get() { throw new Error('forbidden') }})"
-TABLES = """output => [...output.querySelectorAll("th, td")]
-    .filter(entry => !entry.closest(".gd-explorer"))
-    .flatMap(entry => [...entry.childNodes].filter(node => !node.classList?.contains("math")))
-    .map(node => node.textContent).join(" ")
+LAST = "[...cell.querySelectorAll(':scope > .cell_output')].at(-1)"
+TABLES = """[...cell.querySelectorAll(":scope > .cell_output")]
+    .map(output => [...output.querySelectorAll("th, td")]
+        .filter(entry => !entry.closest(".gd-explorer"))
+        .flatMap(entry => [...entry.childNodes].filter(node => !node.classList?.contains("math")))
+        .map(node => node.textContent).join(" "))
+"""
+# The text of the worker comes as a script, and stands here before it runs.
+FORBID_WORKER = """Object.defineProperty(globalThis, "gdLiveWorker", {
+    set(text) { this.text = text },
+    get() { return "Object.defineProperty(self, 'indexedDB', {get() { throw 1 }});" + this.text },
+})"""
+SPOIL = """new Promise((resolve, reject) => {
+    const opening = indexedDB.open("gdcourse live")
+    opening.onsuccess = () => {
+        const changing = opening.result.transaction("parts", "readwrite")
+        changing.objectStore("parts").put(new Blob(["no memory"]), "memory")
+        changing.oncomplete = () => { opening.result.close(); resolve() }
+    }
+})"""
+SKIPPED = """(cells => cells.length && cells.every(cell => /Runs in Jupyter/.test(cell.innerText)))
+    ([...document.querySelectorAll("[data-live=skipped]")])
 """
 AXE = course.ROOT / "node_modules" / "axe-core" / "axe.min.js"
 FAULTS = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
@@ -38,27 +58,38 @@ FAULTS = """async () => (await axe.run(document, {resultTypes: ["violations"]}))
 class Page:
     """A page of the book in a browser, and all that it asks for."""
 
-    def __init__(self, context, root, name):
-        self.page, self.requests, self.faults = context.new_page(), [], []
-        self.page.on("request", lambda sent: self.requests.append(sent.url))
-        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.goto(f"{root}/book/{name}.html")
+    def __init__(self, page, root, name):
+        if isinstance(page, Firefox):
+            self.requests, self.faults = page.requests, page.faults
+        else:
+            self.requests, self.faults = [], []
+            page.on("request", lambda sent: self.requests.append(sent.url))
+            page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page = page
+        page.goto(f"{root}/book/{name}.html")
+
+    def find(self, number):
+        """The selector of a cell, or of the answer to an exercise such as "1.2"."""
+        name = f"cell {number}" if isinstance(number, int) else f"your answer to exercise {number}"
+        return f"[data-live]:has(button[aria-label$=' {name}'])"
 
     def cell(self, number):
-        """Find a cell of the page, or the answer to an exercise such as "1.2"."""
-        name = f"cell {number}" if isinstance(number, int) else f"your answer to exercise {number}"
-        return self.page.locator(f"[data-live]:has(button[aria-label$=' {name}'])")
+        return self.page.locator(self.find(number))
+
+    def ask(self, number, script):
+        """Give the value of an expression that speaks of a `cell`."""
+        found = f"document.querySelector({json.dumps(self.find(number))})"
+        return self.page.evaluate(f"(cell => ({script}))({found})")
 
     def state(self, number):
-        return self.cell(number).get_attribute("data-live")
+        return self.ask(number, "cell.dataset.live")
 
     def words(self, number):
-        return self.cell(number).locator(".gd-live-status").text_content()
+        return self.ask(number, "cell.querySelector('.gd-live-status').textContent")
 
     def press(self, number, label):
         """Press a button of a cell, in a folded solution, too."""
-        button = self.cell(number).locator(f"button[aria-label^={label}]")
-        button.evaluate("button => button.click()")
+        self.ask(number, f"cell.querySelector('button[aria-label^={label}]').click()")
 
     def run(self, number, label="Run"):
         """Press Run, and wait for the end."""
@@ -75,22 +106,21 @@ class Page:
 
     def said(self, number):
         """What a cell says last, as text."""
-        return self.cell(number).locator(":scope > .cell_output").last.text_content().strip()
+        return self.ask(number, f"{LAST}.textContent.trim()")
 
     def printed(self, number):
         """What a cell has printed, as text."""
-        streams = self.cell(number).locator(":scope > .cell_output").last.locator(".stream")
-        return "".join(streams.all_text_contents())
+        streams = f"[...{LAST}.querySelectorAll('.stream')]"
+        return self.ask(number, f"{streams}.map(stream => stream.textContent).join('')")
 
     def tables(self, number):
         """What stands in the tables that a cell shows: those of the book, and those of now."""
-        outputs = self.cell(number).locator(":scope > .cell_output")
-        return [outputs.nth(k).evaluate(TABLES) for k in range(outputs.count())]
+        return self.ask(number, TABLES)
 
     def pictures(self, number):
         """The pictures that a cell has drawn, as base64."""
-        images = self.cell(number).locator(":scope > .cell_output").last.locator("img")
-        return [images.nth(k).get_attribute("src").split(",")[1] for k in range(images.count())]
+        images = f"[...{LAST}.querySelectorAll('img')]"
+        return self.ask(number, f"{images}.map(image => image.src.split(',')[1])")
 
     def panel(self, name):
         """Find a button of the panel."""
@@ -116,7 +146,7 @@ def opener(browser, roots):
     context.set_default_timeout(120_000)
 
     def open_one(name, scheme="http"):
-        opened.append(Page(context, roots[scheme], name))
+        opened.append(Page(context.new_page(), roots[scheme], name))
         return opened[-1]
 
     yield open_one
@@ -125,6 +155,14 @@ def opener(browser, roots):
         inside = (*roots.values(), "data:", "blob:")
         assert [url for url in page.requests if not url.startswith(inside)] == []
         assert page.faults == []
+
+
+@pytest.fixture(scope="module")
+def firefox(tmp_path_factory):
+    """Give a Firefox with a profile of its own."""
+    running = Firefox(tmp_path_factory.mktemp("firefox"))
+    yield running
+    running.close()
 
 
 @pytest.fixture(scope="module")
@@ -183,8 +221,7 @@ def run_and_compare(page, name, stop=None):
     faults = []
     for number, (_, tags, text, drawn) in enumerate([*stored(name)][:stop], start=1):
         if "runs-in-jupyter" in tags:
-            skipped = page.page.locator("[data-live=skipped]")
-            assert skipped.filter(has_text="Runs in Jupyter").count() == skipped.count() > 0
+            assert page.page.evaluate(SKIPPED)
             continue
         page.run(number)
         clock = "nbval-ignore-output" in tags
@@ -292,7 +329,91 @@ def test_an_exercise_is_answered_checked_and_counted(disk, opener):
 def test_where_nothing_can_be_kept_the_page_says_so(browser, roots):
     context = browser.new_context()
     context.add_init_script(FORBID)
-    page = Page(context, roots["file"], "timings")
+    page = Page(context.new_page(), roots["file"], "timings")
     page.write(1, "x = 1")
     assert "keeps no changes" in page.page.locator(".gd-live-words").text_content()
+    context.close()
+
+
+def loaded(page):
+    """Tell whether a page has asked for the module."""
+    return any("/live/module" in url for url in page.requests)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scheme", ["http", "file"])
+@pytest.mark.parametrize("name", SHORT)
+def test_a_page_runs_to_its_end_in_firefox(firefox, roots, name, scheme):
+    page = Page(firefox, roots[scheme], name)
+    run_and_compare(page, name)
+    inside = (*roots.values(), "data:", "blob:")
+    assert [url for url in page.requests if not url.startswith(inside)] == []
+    assert page.faults == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scheme", ["http", "file"])
+def test_a_next_page_begins_from_what_is_kept(browser, roots, scheme):
+    context = browser.new_context()
+    pages = [Page(context.new_page(), roots[scheme], name) for name in ("timings", "index")]
+    for page in pages:
+        page.run(1)
+        assert page.state(1) == "done"
+    assert [loaded(page) for page in pages] == [True, False]
+    pages[1].page.reload()
+    pages[1].run(1)
+    assert pages[1].state(1) == "done"
+    assert not loaded(pages[1])
+    pages[1].page.evaluate(SPOIL)
+    pages[1].page.reload()
+    pages[1].run(1)
+    assert pages[1].state(1) == "done"
+    assert loaded(pages[1])
+    context.close()
+
+
+@pytest.mark.long
+def test_two_pages_at_once_do_not_hear_each_other(browser, roots):
+    context = browser.new_context()
+    pages = [Page(context.new_page(), roots["http"], name) for name in ("timings", "index")]
+    for page, own in zip(pages, (6, 7), strict=True):
+        page.write(1, f"own = {own}\nprint(own * own)")
+        page.press(1, "Run")
+    for page, square in zip(pages, ("36", "49"), strict=True):
+        page.page.wait_for_function(AT_REST, timeout=600_000)
+        assert page.said(1) == square
+    context.close()
+
+
+@pytest.mark.long
+def test_a_cell_that_eats_all_memory_fails_and_another_runs(browser, roots):
+    context = browser.new_context()
+    page = Page(context.new_page(), roots["http"], "timings")
+    page.write(1, "eaten = []\nwhile True:\n    eaten.append(bytearray(300_000_000))")
+    page.run(1)
+    assert page.state(1) == "failed"
+    assert page.words(1) == "MemoryError, line 3"
+    page.write(1, "eaten = None\nprint(6 * 7)")
+    page.run(1)
+    assert page.said(1) == "42"
+    context.close()
+
+
+@pytest.mark.long
+def test_where_storage_is_full_or_forbidden_a_page_runs(browser, roots):
+    context = browser.new_context()
+    full = Page(context.new_page(), roots["http"], "timings")
+    quota = {"origin": roots["http"], "quotaSize": 1_000_000}
+    context.new_cdp_session(full.page).send("Storage.overrideQuotaForOrigin", quota)
+    forbidden = Page(context.new_page(), roots["file"], "timings")
+    forbidden.page.evaluate(FORBID_WORKER)
+    for page in (full, forbidden):
+        for _ in range(2):
+            page.run(1)
+            assert page.state(1) == "done"
+            page.page.reload()
+            if page is forbidden:
+                page.page.evaluate(FORBID_WORKER)
+            assert loaded(page)
+            page.requests.clear()
     context.close()
