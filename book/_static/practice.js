@@ -16,7 +16,7 @@
   function remember(change) {
     const kept = recall();
     change(kept);
-    if (!isLecture()) gdKeep.write(KEY, JSON.stringify(kept));
+    return !isLecture() && gdKeep.write(KEY, JSON.stringify(kept));
   }
 
   function make(name, properties = {}, ...children) {
@@ -176,8 +176,8 @@
       try {
         const { questions, guesses, exercises = {} } = JSON.parse(await file.files[0].text());
         if (typeof questions !== "object" || typeof guesses !== "object") throw new Error();
-        remember((kept) => Object.assign(kept, { questions, guesses, exercises }));
-        said.textContent = "Loaded.";
+        const done = remember((kept) => Object.assign(kept, { questions, guesses, exercises }));
+        said.textContent = done ? "Loaded." : "This browser keeps nothing for a page, or is full.";
         makeProgress(place);
       } catch {
         said.textContent = "This file holds no progress: choose one that was saved here.";

@@ -47,6 +47,7 @@
       hash: true,
       slideNumber: "c/t",
       transition: "none",
+      scrollLayout: "compact", // on a telephone
       pdfMaxPagesPerSlide: 1,
       keyboardCondition: () => !inside(),
     });

@@ -14,7 +14,7 @@ globalThis.gdKeep = {
     try {
       if (text === null) localStorage.removeItem(name);
       else localStorage.setItem(name, text);
-      return true;
+      return localStorage instanceof Storage; // and not what stands in for it
     } catch {
       return false;
     }
