@@ -9,9 +9,9 @@ the page `slides-NAME.html` into slides.
 
 import shutil
 import tomllib
+from collections import Counter
 from pathlib import Path
 
-from book_figures import STYLE
 from docutils import nodes
 from offline_python import NODE_MODULES
 from sphinx.errors import ExtensionError
@@ -22,6 +22,7 @@ DECKS = tomllib.loads(
 REVEAL = NODE_MODULES / "reveal.js"
 TEXT = (nodes.paragraph, nodes.bullet_list, nodes.enumerated_list)
 shown = {}  # by deck and label: the title and the body of a slide
+counts = Counter()  # of questions and guesses so far, by deck and kind
 
 
 def setup(app):
@@ -37,39 +38,29 @@ def gather(app, pagename, templatename, context, doctree):
     for deck, labels in DECKS.items():
         if doctree is None or pagename[:8] != f"book/{deck[:3]}":
             continue
-        is_chapter = pagename == f"book/{deck}"
-        for label in labels:
-            if node := find(doctree, label, is_chapter):
-                shown[deck, label] = make_slide(app, node)
-        if is_chapter:
+        for label, node in find(doctree, deck, labels):
+            shown.setdefault((deck, label), make_slide(app, node))
+        if pagename == f"book/{deck}":
             goals = find_goals(doctree)
             shown[deck, "title"] = context["title"]
             shown[deck, "goals"] = render(app, *goals)
             offer(context, deck)
 
 
-def find(doctree, label, is_chapter):
-    """Return the node that a label names, or None.
+def find(doctree, deck, labels):
+    """Yield what a page has of the labels, and the nodes they name.
 
-    Questions and guesses are counted in the chapter alone.
+    Questions and guesses are counted from the chapter on, through the
+    pages that go with it, as these are written.
     """
-    kind, _, number = label.partition(" ")
-    if number:
-        boxes = [
-            box
-            for box in doctree.findall(nodes.admonition)
-            if f"gd-{kind}" in box["classes"]
-        ]
-        return (
-            boxes[int(number) - 1]
-            if is_chapter and int(number) <= len(boxes)
-            else None
-        )
     for node in doctree.findall(nodes.Element):
-        named = label in node.get("ids", ()) or node.get("label") == label
-        if named and not isinstance(node, nodes.target):
-            return node
-    return None
+        names = [*node.get("ids", ()), node.get("label")]
+        for kind in ("question", "guess"):
+            if f"gd-{kind}" in node.get("classes", ()):
+                counts[deck, kind] += 1
+                names.append(f"{kind} {counts[deck, kind]}")
+        if not isinstance(node, nodes.target):
+            yield from ((name, node) for name in names if name in labels)
 
 
 def find_goals(doctree):
@@ -113,8 +104,7 @@ def render(app, *content):
         for node in content
     )
     page = app.builder.current_docname.split("/")[-1]
-    text = text.replace('href="#', f'href="{page}.html#')
-    return STYLE.sub(r'width="\1" height="\2"', text)
+    return text.replace('href="#', f'href="{page}.html#')
 
 
 def render_inline(app, node):

@@ -95,7 +95,7 @@ def challenge(passes, *, batches, schedule, momentum=0.0, rows=None, rng=range(5
     if passes < 1:
         part = np.random.default_rng(0).permutation(len(y))[: round(passes * len(y))]
         X, y, passes = X[part], y[part], 1
-    n_steps = int(passes) * iterations_per_epoch(len(y), batches.batch_size)
+    n_steps = int(passes) * len(next(batches.epochs(len(y), np.random.default_rng(0))))
     run = {"batches": batches, "learning_rate": schedule(n_steps), "momentum": momentum}
     runs = descend_many(
         X, y, np.zeros(X.shape[1]), **run, n_epochs=int(passes), rng=rng, evaluate_on=every
