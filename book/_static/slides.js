@@ -51,5 +51,7 @@
       pdfMaxPagesPerSlide: 1,
       keyboardCondition: () => !inside(),
     });
+    // The browser has scrolled to a figure that the address names, before it had a slide.
+    for (const box of [document.body, Reveal.getRevealElement()]) box.scrollTo(0, 0);
   });
 })();
