@@ -127,6 +127,8 @@ def offer(context, deck):
 def bind(app):
     """Yield a page of slides for each chapter."""
     for deck, labels in DECKS.items():
+        if f"book/{deck}" not in app.env.found_docs:
+            continue  # a part of the book
         lost = [label for label in labels if (deck, label) not in shown]
         if lost:
             raise ExtensionError(
