@@ -32,7 +32,7 @@ def show(page, label):
     """Go to the slide of a label."""
     page.evaluate(
         "label => Reveal.slide([...document.querySelectorAll('.slides > section')]"
-        ".findIndex(slide => slide.ariaLabel === label))",
+        ".findIndex(slide => slide.dataset.label === label))",
         label,
     )
     return page.locator("section.present")
@@ -130,7 +130,7 @@ def test_every_slide_fits_its_sheet(browser, html):
         high = page.evaluate(
             """() => Reveal.getSlides().map((slide, k) => {
                 Reveal.slide(k);
-                return [slide.ariaLabel, slide.scrollHeight];
+                return [slide.dataset.label, slide.scrollHeight];
             }).filter(([, height]) => height > 675)"""
         )
         assert (deck, high, page.faults) == (deck, [], [])
