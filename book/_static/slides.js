@@ -1,8 +1,7 @@
 /* Slides of a chapter. They are measured and made to fit while all are open, and then reveal.js
    shows one at a time. */
 (() => {
-  const WIDTH = 1200;
-  const HEIGHT = 675;
+  const [WIDTH, HEIGHT] = innerWidth < 600 ? [600, 900] : [1200, 675]; // as in slides.css
   const LIVE = ".gd-explorer, .gd-question, .gd-guess";
   const root = document.documentElement;
   const onPaper = /print-pdf|view=print/.test(location.search);
