@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 
 import course
-from gdcourse.lesson.checks import EXERCISES, check, tradeoffs
+import gdcourse as gd
+from gdcourse.lesson import data
+from gdcourse.lesson.checks import EXERCISES, capstone, check, tradeoffs
 from tools.plain import number_chapters
 
 LABEL = re.compile(r"^:label: (ex-\S+)$", re.M)
@@ -1269,3 +1271,32 @@ def test_the_arguments_of_a_function_stay_as_they_are(capsys):
 
     first, second = (verdict("1.4", spoil, capsys) for _ in range(2))
     assert first == second
+
+
+# The capstone's challenge
+
+
+def test_a_plan_ends_where_theory_says():
+    """The full batch at 1/L meets 1 % after just the steps that the eigenvalues give."""
+    *rows, _ = data.linear_problem(200, 5, condition=30, noise=0.3, rng=0)
+    eigenvalues = np.linalg.eigvalsh(rows[0].T @ rows[0] / 200)
+    plan = {"batches": gd.FullBatch(), "schedule": lambda n_steps: 1 / eigenvalues[-1]}
+    passes = worked("11.2")(*rows)
+    for given in (passes - 1, passes):
+        above = capstone.challenge(given, **plan, rows=rows)
+        assert np.all((above <= 0.01) == (given == passes))
+
+
+def test_a_part_of_a_pass_reads_that_part():
+    *rows, _ = data.linear_problem(200, 5, rng=0)
+    told = []
+
+    def schedule(n_steps):
+        told.append(n_steps)
+        return 0.01
+
+    for passes in (0.25, 1, 3):
+        capstone.challenge(passes, batches=gd.Shuffled(10), schedule=schedule, rows=rows)
+    assert told == [5, 20, 60]
+    with pytest.raises(ValueError, match="passes must be a whole number or between 0 and 1"):
+        capstone.challenge(1.5, batches=gd.Shuffled(10), schedule=schedule, rows=rows)
