@@ -5,7 +5,7 @@ from time import perf_counter
 import numpy as np
 
 from gdcourse.base import validation
-from gdcourse.base.backend import array_namespace, asarray, synchronize
+from gdcourse.base.backend import synchronize
 from gdcourse.base.progress import show_progress
 from gdcourse.descent import draw_epochs, open_descent
 from gdcourse.engine import compiled
@@ -131,7 +131,7 @@ def descend(
             with show(initial=state.samples_seen, total=n_epochs * len(data)) as bar:
                 while not log.has_ended(tol) and (part := next(parts, None)):
                     start = perf_counter()
-                    for owner, epoch in data.parts(part.epoch):
+                    for owner, epoch in log.parts(part.epoch, state):
                         run = compiled.choose(rule, owner, state.theta, epoch)
                         try:
                             for state in run(rule, owner, epoch, state):  # noqa: B007, B020
@@ -182,7 +182,7 @@ def evaluate(objective, theta, X, y):
     """
     objective, theta, data = open_problem(objective, theta, X, y)
     loss, gradient = evaluate_rows(objective, theta, data)
-    return float(loss), array_namespace(theta).reshape(asarray(gradient, like=theta), theta.shape)
+    return float(loss), gradient
 
 
 def batch_gradient_descent(
