@@ -4,6 +4,7 @@ import itertools
 from typing import NamedTuple
 
 from gdcourse.base import validation
+from gdcourse.base.docs import parameters_of
 from gdcourse.rows import open_problem, weighted_mean
 
 
@@ -56,19 +57,14 @@ def iterations_per_epoch(n_samples, batch_size, drop_last=False):
     return n_samples // batch_size if drop_last else -(-n_samples // batch_size)
 
 
+@parameters_of(iterations_per_epoch)
 def training_counts(n_samples, batch_size, n_epochs, drop_last=False):
     """Iterations an epoch, iterations in all, and samples seen.
 
     Parameters
     ----------
-    n_samples : int
-        n, rows of the data.
-    batch_size : int
-        b, rows in a batch, from 1 to n.
     n_epochs : int
         Passes over the data.
-    drop_last : bool
-        Whether a short last batch is left out of every epoch.
 
     Returns
     -------

@@ -58,25 +58,24 @@ def updates(
 ):
     """Every update of a gradient descent, without end: θ ← θ − α_t·∇J_batch(θ).
 
-    With momentum, v ← β·v − α_t·∇J_batch(θ) and θ ← θ + v, from v = 0: the heavy ball. With
-    `nesterov` the gradient is taken at θ + β·v.
+    With momentum, v ← β·v − α_t·∇J_batch(θ) and θ ← θ + v, from v = 0: the heavy ball. α_t stands
+    inside the velocity, as in both papers; libraries that step by θ ← θ − α_t·v differ while α_t
+    changes. Where they weight the gradient by 1 − β, their α is this one over 1 − β.
 
     Parameters
     ----------
-    X : (n, d) array, or the ShardedArray of `open_shards`
+    X : (n, d) array, or ShardedArray
         Features, one sample a row: in memory, in shards, or on workers.
     y : (n,) array, or ShardedArray
         Targets or class labels, one for each row of X.
     theta_init : array
-        Shaped as the objective asks: (d,) for the linear models.
+        The start, shaped as the objective asks: (d,) for the linear models.
     objective : Objective
         What is minimised, such as ``LeastSquares()``.
     batches : Sampler
-        Such as ``Shuffled(batch_size=32)``.
+        Which rows each step sees, such as ``Shuffled(batch_size=32)``.
     learning_rate : float or Schedule
-        α_t. It stands inside the velocity, as in both papers; libraries that step by
-        θ ← θ − α_t·v differ while α_t changes. Where they weight the gradient by 1 − β, their α
-        is this one over 1 − β.
+        α_t, positive: a number, or a schedule that gives one for each step.
     momentum : float
         β, zero or more and less than 1.
     nesterov : bool
@@ -137,16 +136,16 @@ def _update(rule, data, epochs, state):
                 raise
 
 
-def open_descent(X, y, theta_init, objective, batches, learning_rate, momentum, nesterov):
+def open_descent(
+    X, y, theta_init, objective, batches, learning_rate, momentum, nesterov, *, look=True
+):
     """The rule, the owner of the rows and the start of a descent, from checked arguments."""
     with validation.call_theta("theta_init"):
-        objective, theta, data = open_problem(objective, theta_init, X, y)
+        objective, theta, data = open_problem(objective, theta_init, X, y, look=look)
     schedule = as_schedule(learning_rate)
     rate_at(schedule, 0)
     validation.check_sampler(batches)
-    momentum = validation.check_non_negative("momentum", momentum)
-    if momentum >= 1:
-        raise ValueError(f"momentum must be less than 1, or nothing slows down, got {momentum}")
+    momentum = validation.check_momentum("momentum", momentum)
     theta = array_namespace(theta).asarray(theta, copy=True)  # what is yielded is safe to keep
     nesterov = validation.check_flag("nesterov", nesterov)
     return Rule(objective, schedule, momentum, nesterov), data, State(0, 0, theta)

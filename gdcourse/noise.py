@@ -7,6 +7,7 @@ import numpy as np
 
 from gdcourse.base import validation
 from gdcourse.base.backend import array_namespace, asarray, double, to_host
+from gdcourse.base.docs import parameters_of
 from gdcourse.objectives import Objective
 from gdcourse.rows import join, open_problem, own
 from gdcourse.sampling import draw_rows
@@ -75,19 +76,9 @@ def batch_gradient_variance(variance, batch_size, n_samples=None):
     return variance / batch_size * (n_samples - batch_size) / max(1, n_samples - 1)
 
 
+@parameters_of(gradient_variance)
 def noise_scale(objective, theta, X, y):
     """tr Σ/‖∇J‖²: the batch size at which noise and signal of the gradient are of one size.
-
-    Parameters
-    ----------
-    objective : Objective
-        What is minimised, such as ``LeastSquares()``.
-    theta : array
-        The parameters, shaped as the objective asks: (d,) for the linear models.
-    X : (n, d) array
-        Features, one sample a row.
-    y : (n,) array
-        Targets or class labels, one for each row of X.
 
     Returns
     -------
@@ -109,6 +100,7 @@ def noise_scale(objective, theta, X, y):
     return variance / signal if signal > 0 else float("inf")
 
 
+@parameters_of(gradient_variance)
 def estimate_noise_scale(objective, theta, X, y, *, batch_sizes, n_batches, rng=None):
     """The noise scale from batches alone, as one measures it where n is too large to read.
 
@@ -117,14 +109,6 @@ def estimate_noise_scale(objective, theta, X, y, *, batch_sizes, n_batches, rng=
 
     Parameters
     ----------
-    objective : Objective
-        What is minimised, such as ``LeastSquares()``.
-    theta : array
-        The parameters, shaped as the objective asks: (d,) for the linear models.
-    X : (n, d) array
-        Features, one sample a row.
-    y : (n,) array
-        Targets or class labels, one for each row of X.
     batch_sizes : pair of int
         A small one and a large one.
     n_batches : int
@@ -152,12 +136,7 @@ def estimate_noise_scale(objective, theta, X, y, *, batch_sizes, n_batches, rng=
     True
     """
     objective, theta, data = open_problem(objective, theta, X, y)
-    try:
-        small, large = (validation.check_count("batch_sizes", size) for size in batch_sizes)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"batch_sizes must be two whole numbers, got {batch_sizes!r}") from error
-    if small >= large:
-        raise ValueError(f"batch_sizes must be a smaller and a larger one, got {batch_sizes!r}")
+    small, large = validation.check_two_sizes("batch_sizes", batch_sizes)
     n_batches = validation.check_count("n_batches", n_batches)
     rng = validation.check_rng(rng)
     mean_small, mean_large = (

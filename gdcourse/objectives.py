@@ -312,11 +312,7 @@ class MLP(_SoftmaxOutput, Objective):
     l2: float = 0.0
 
     def __post_init__(self):
-        sizes = validation.check_each("layer_sizes", self.layer_sizes, validation.check_count)
-        if len(sizes) < 2 or sizes[-1] < 2:
-            raise ValueError(
-                f"layer_sizes must run from the inputs to at least 2 classes, got {sizes}"
-            )
+        sizes = validation.check_layers("layer_sizes", self.layer_sizes)
         object.__setattr__(self, "layer_sizes", sizes)
         object.__setattr__(self, "l2", validation.check_non_negative("l2", self.l2))
 

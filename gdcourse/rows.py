@@ -43,22 +43,10 @@ class InMemory:
         return self.X.shape[0]
 
     def mean(self, function, theta, batch=ALL, *, width=None):
-        """The mean over the rows of `batch` of what `function(theta, X, y)` gives for some rows.
+        """The mean over the rows of `batch` of ``function(theta, X, y)``, which is one over some.
 
-        Parameters
-        ----------
-        function : callable
-            Gives an array: the mean over the rows that it is handed.
-        theta : array
-            Handed on to `function`.
-        batch : slice or (b,) int array, or (runs, b) for many runs
-            Indices lie on the device of X.
-        width : int, optional
-            Values that `function` makes of a row; by default, those of the objective.
-
-        Returns
-        -------
-        array
+        A batch is a slice, or row numbers on the device of X: (b,), or (runs, b) for many runs.
+        The function makes `width` values of a row, by default as many as the objective.
         """
         fast = ONE_PASS.get(type(function))
         if fast and (mean := fast(function, theta, *self.take(batch))) is not None:
@@ -197,10 +185,7 @@ def compress(X, y):
     triangle = None
     for X, y in data.pieces(size=max(4 * (d + 1), 2**16 // (d + 1))):
         xp = array_namespace(X)
-        if X.dtype not in (xp.float32, xp.float64):
-            raise TypeError(
-                f"X must be float32 or float64 to be compressed, got {X.dtype}: convert it"
-            )
+        validation.check_precision("X", X, "to be compressed")
         joined = xp.concat([X, y[:, None]], axis=1)
         if triangle is not None:
             joined = xp.concat([triangle, joined])

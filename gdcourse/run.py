@@ -6,8 +6,9 @@ import numpy as np
 
 from gdcourse.base import validation
 from gdcourse.base.backend import synchronize
+from gdcourse.base.docs import parameters_of
 from gdcourse.base.progress import show_progress
-from gdcourse.descent import draw_epochs, open_descent
+from gdcourse.descent import draw_epochs, open_descent, updates
 from gdcourse.engine import compiled
 from gdcourse.engine.checkpoint import Checkpoint
 from gdcourse.engine.log import (
@@ -20,10 +21,11 @@ from gdcourse.engine.log import (
 )
 from gdcourse.history import History, Run
 from gdcourse.objectives import LeastSquares
-from gdcourse.rows import open_problem
+from gdcourse.rows import open_problem, own
 from gdcourse.sampling import FullBatch, Shuffled
 
 
+@parameters_of(updates)
 def descend(
     X,
     y,
@@ -45,26 +47,8 @@ def descend(
 
     Parameters
     ----------
-    X : (n, d) array, or the ShardedArray of `open_shards`
-        Features, one sample a row: in memory, in shards, or on workers.
-    y : (n,) array, or ShardedArray
-        Targets or class labels, one for each row of X.
-    theta_init : array
-        Shaped as the objective asks: (d,) for the linear models.
-    objective : Objective
-        What is minimised, such as ``LeastSquares()``.
-    batches : Sampler
-        Which rows each step sees, such as ``Shuffled(batch_size=32)``.
-    learning_rate : float or Schedule
-        α_t, positive: a number, or a schedule that gives one for each step.
     n_epochs : int
-        Passes of `batches` over the data.
-    momentum : float
-        β of `updates`, zero or more and less than 1.
-    nesterov : bool
-        Whether the gradient is taken at θ + β·v, as in Nesterov's method.
-    rng : numpy.random.Generator, seed or None
-        Decides every random draw: the same seed, the same batches.
+        Passes over the data, zero or more.
     tol : float, optional
         Stop at the first record where the norm of the full gradient is below it.
     record_every : int or sequence of int, optional
@@ -107,8 +91,10 @@ def descend(
     >>> theta.tolist(), history.loss.tolist()
     ([2.0], [2.5, 0.5])
     """
+    # The first record reads all rows: where it is NaN for rows that are, they are not read before.
+    look = checkpoint is not None or not compiled.reads_all(objective, X)
     rule, data, state = open_descent(
-        X, y, theta_init, objective, batches, learning_rate, momentum, nesterov
+        X, y, theta_init, objective, batches, learning_rate, momentum, nesterov, look=look
     )
     n_epochs = validation.check_count("n_epochs", n_epochs, minimum=0)
     tol = 0.0 if tol is None else validation.check_non_negative("tol", tol)
@@ -125,6 +111,8 @@ def descend(
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             state = log.begin(state)
+            if not look and not np.isfinite(log.records[0].loss + log.records[0].gradient_norm):
+                own(X, y)  # reads the values, and names what is not finite
             parts = cut_epochs(draw_epochs(batches, len(data), generator), n_epochs, record_every)
             if state.step:
                 file.replay(parts, state.step)
@@ -155,19 +143,14 @@ def descend(
     return Run(state.theta, History.from_records(log.records[:n_records], interrupted))
 
 
+@parameters_of(descend)
 def evaluate(objective, theta, X, y):
     """J(θ) and ∇J(θ) on all the rows, which are read once for both.
 
     Parameters
     ----------
-    objective : Objective
-        What is minimised, such as ``LeastSquares()``.
     theta : array
         The parameters, shaped as the objective asks: (d,) for the linear models.
-    X : (n, d) array, or ShardedArray
-        Features, one sample a row: in memory, in shards, or on workers.
-    y : (n,) array, or ShardedArray
-        Targets or class labels, one for each row of X.
 
     Returns
     -------
@@ -185,6 +168,7 @@ def evaluate(objective, theta, X, y):
     return float(loss), gradient
 
 
+@parameters_of(descend)
 def batch_gradient_descent(
     X,
     y,
@@ -201,31 +185,6 @@ def batch_gradient_descent(
     """Full-batch gradient descent: one step an epoch, with the exact gradient.
 
     `descend` with ``FullBatch()``.
-
-    Parameters
-    ----------
-    X : (n, d) array, or ShardedArray
-        Features, one sample a row: in memory, in shards, or on workers.
-    y : (n,) array, or ShardedArray
-        Targets or class labels, one for each row of X.
-    theta_init : array
-        The start, shaped as the objective asks: (d,) for the linear models.
-    learning_rate : float or Schedule
-        α_t, positive: a number, or a schedule that gives one for each step.
-    n_epochs : int
-        Passes over the data, zero or more.
-    tol : float, optional
-        Stop at the first record where the norm of the full gradient is below it.
-    objective : Objective
-        What is minimised, such as ``LeastSquares()``.
-    record_every : int or sequence of int, optional
-        Steps between records, or the steps to record at; by default, one record an epoch. The
-        start and the end are always recorded.
-    progress : bool
-        Whether to show a progress bar, in samples; needs tqdm.
-    checkpoint : path, optional
-        A file that keeps the run: the same call goes on after a kill. `descend` says what it
-        holds, and which calls it refuses.
 
     Returns
     -------
@@ -246,6 +205,7 @@ def batch_gradient_descent(
     return descend(X, y, theta_init, batches=FullBatch(), checkpoint=checkpoint, **run)
 
 
+@parameters_of(descend)
 def stochastic_gradient_descent(
     X,
     y,
@@ -263,33 +223,6 @@ def stochastic_gradient_descent(
     """Stochastic gradient descent: n steps an epoch, each with the gradient of one row.
 
     `descend` with ``Shuffled(1)``.
-
-    Parameters
-    ----------
-    X : (n, d) array, or ShardedArray
-        Features, one sample a row: in memory, in shards, or on workers.
-    y : (n,) array, or ShardedArray
-        Targets or class labels, one for each row of X.
-    theta_init : array
-        The start, shaped as the objective asks: (d,) for the linear models.
-    learning_rate : float or Schedule
-        α_t, positive: a number, or a schedule that gives one for each step.
-    n_epochs : int
-        Passes over the data, zero or more.
-    rng : numpy.random.Generator, seed or None
-        Decides the order of the rows: the same seed, the same run.
-    objective : Objective
-        What is minimised, such as ``LeastSquares()``.
-    tol : float, optional
-        Stop at the first record where the norm of the full gradient is below it.
-    record_every : int or sequence of int, optional
-        Steps between records, or the steps to record at; by default, one record an epoch. The
-        start and the end are always recorded.
-    progress : bool
-        Whether to show a progress bar, in samples; needs tqdm.
-    checkpoint : path, optional
-        A file that keeps the run: the same call goes on after a kill. `descend` says what it
-        holds, and which calls it refuses.
 
     Returns
     -------
@@ -310,6 +243,7 @@ def stochastic_gradient_descent(
     return descend(X, y, theta_init, batches=Shuffled(1), checkpoint=checkpoint, **run)
 
 
+@parameters_of(descend)
 def minibatch_gradient_descent(
     X,
     y,
@@ -331,32 +265,8 @@ def minibatch_gradient_descent(
 
     Parameters
     ----------
-    X : (n, d) array, or ShardedArray
-        Features, one sample a row: in memory, in shards, or on workers.
-    y : (n,) array, or ShardedArray
-        Targets or class labels, one for each row of X.
-    theta_init : array
-        The start, shaped as the objective asks: (d,) for the linear models.
     batch_size : int
         From 1 to the number of rows; the last batch of an epoch can be shorter.
-    learning_rate : float or Schedule
-        α_t, positive: a number, or a schedule that gives one for each step.
-    n_epochs : int
-        Passes over the data, zero or more.
-    rng : numpy.random.Generator, seed or None
-        Decides the order of the rows: the same seed, the same run.
-    objective : Objective
-        What is minimised, such as ``LeastSquares()``.
-    tol : float, optional
-        Stop at the first record where the norm of the full gradient is below it.
-    record_every : int or sequence of int, optional
-        Steps between records, or the steps to record at; by default, one record an epoch. The
-        start and the end are always recorded.
-    progress : bool
-        Whether to show a progress bar, in samples; needs tqdm.
-    checkpoint : path, optional
-        A file that keeps the run: the same call goes on after a kill. `descend` says what it
-        holds, and which calls it refuses.
 
     Returns
     -------

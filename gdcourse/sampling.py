@@ -7,13 +7,14 @@ library sees the same batches from the same seed.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import Protocol
 
 import numpy as np
 
 from gdcourse.base import validation
 from gdcourse.base.backend import asarray, is_array_api_obj
+from gdcourse.base.docs import parameters_of
 from gdcourse.rows import own
 
 
@@ -40,19 +41,8 @@ class Epoch:
     bounds: np.ndarray
 
     def __post_init__(self):
-        bounds = validation.check_whole("bounds", self.bounds).astype(np.int64, copy=False)
-        if len(bounds) == 0 or bounds[0] < 0 or not (bounds[1:] > bounds[:-1]).all():
-            fall = np.argmax(np.diff(bounds, prepend=-1) < 1) if len(bounds) else 0
-            raise ValueError(
-                "bounds must begin at 0 or more and increase, for an empty batch has no mean: "
-                f"got {bounds[: fall + 1][-3:]}"
-            )
-        object.__setattr__(self, "bounds", bounds)
-        if self.order is not None:
-            order = validation.check_whole("order", self.order)
-            if bounds[-1] > (n := order.shape[0]):
-                raise ValueError(f"bounds must end within the {n} rows of order, got {bounds[-1]}")
-            object.__setattr__(self, "order", order)
+        bounds, order = validation.check_bounds(self.bounds, self.order)
+        vars(self).update(bounds=bounds, order=order)
 
     def __len__(self):
         return len(self.bounds) - 1
@@ -112,19 +102,8 @@ def as_epoch(n_samples, drawn):
         batches = validation.check_batches(drawn)
         order = np.concatenate([np.empty(0, dtype=np.int64), *batches])
         drawn = Epoch(order, np.cumsum([0, *map(len, batches)]))
-    if drawn.order is None:
-        if drawn.bounds[-1] > n_samples:
-            raise ValueError(
-                f"an epoch must end within the {n_samples} rows, but its bounds end at "
-                f"{drawn.bounds[-1]}"
-            )
-    elif drawn.order.shape[0] and not drawn.is_checked:
-        lowest, highest = drawn.order.min(), drawn.order.max()
-        if lowest < -n_samples or highest >= n_samples:
-            row = lowest if lowest < -n_samples else highest
-            raise IndexError(
-                f"a batch holds row {row}, which is out of bounds for {n_samples} rows of X"
-            )
+    if not drawn.is_checked:
+        validation.check_within(n_samples, drawn.bounds, drawn.order)
     return drawn
 
 
@@ -171,13 +150,7 @@ class FullBatch:
 
     def epochs(self, n_samples, rng=None):
         """Epochs of one batch, without end; nothing is drawn."""
-        validation.check_count("n_samples", n_samples)
-        return self._epochs(n_samples)
-
-    def _epochs(self, n_samples):
-        epoch = Epoch(None, np.array([0, n_samples]))
-        while True:
-            yield epoch
+        return repeat(Epoch(None, np.array([0, validation.check_count("n_samples", n_samples)])))
 
 
 @dataclass(frozen=True)
@@ -199,21 +172,13 @@ class InOrder(_Scheme):
     """
 
     def _epochs(self, n_samples, rng):
-        epoch = Epoch(None, self._bounds(n_samples))
-        while True:
-            yield epoch
+        return repeat(Epoch(None, self._bounds(n_samples)))
 
 
+@parameters_of(InOrder)
 @dataclass(frozen=True)
 class ShuffledOnce(_Scheme):
     """One random order, the same in every epoch ("shuffle once").
-
-    Parameters
-    ----------
-    batch_size : int
-        b, from 1 to the number of samples.
-    drop_last : bool
-        Whether to leave out a last batch that would be shorter than the others.
 
     References
     ----------
@@ -227,21 +192,13 @@ class ShuffledOnce(_Scheme):
     """
 
     def _epochs(self, n_samples, rng):
-        epoch = Epoch(rng.permutation(n_samples), self._bounds(n_samples))
-        while True:
-            yield epoch
+        return repeat(Epoch(rng.permutation(n_samples), self._bounds(n_samples)))
 
 
+@parameters_of(InOrder)
 @dataclass(frozen=True)
 class Shuffled(_Scheme):
     """A new random order every epoch ("random reshuffling"): each row once an epoch.
-
-    Parameters
-    ----------
-    batch_size : int
-        From 1 to the number of samples.
-    drop_last : bool
-        Whether to leave out a last batch that would be shorter than the others.
 
     Examples
     --------
@@ -298,6 +255,7 @@ class WithReplacement(_Scheme):
         return rng.integers(n_samples, size=epoch.bounds[-1])
 
 
+@parameters_of(InOrder)
 @dataclass(frozen=True)
 class BlockShuffled(_Scheme):
     """Shuffles blocks of neighbouring rows, then rows inside a buffer of blocks.
@@ -307,10 +265,6 @@ class BlockShuffled(_Scheme):
 
     Parameters
     ----------
-    batch_size : int
-        b, from 1 to the number of samples.
-    drop_last : bool
-        Whether to leave out a last batch that would be shorter than the others.
     block_size : int
         Neighbouring rows that are read together.
     buffer_blocks : int
@@ -368,6 +322,7 @@ class _ByClass(_Scheme):
         return np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
 
 
+@parameters_of(InOrder)
 @dataclass(frozen=True, eq=False)
 class Stratified(_ByClass):
     """Every batch holds the classes in their proportions; each row once an epoch.
@@ -379,10 +334,6 @@ class Stratified(_ByClass):
 
     Parameters
     ----------
-    batch_size : int
-        b, from 1 to the number of samples.
-    drop_last : bool
-        Whether to leave out a last batch that would be shorter than the others.
     labels : (n_samples,) array
         The class of each row, of any kind and library, none missing.
 
@@ -413,6 +364,7 @@ class Stratified(_ByClass):
             yield Epoch(np.roll(members[circle], rng.integers(n_samples)), bounds)
 
 
+@parameters_of(WithReplacement)
 @dataclass(frozen=True, eq=False)
 class Balanced(_ByClass):
     """Every batch holds the same share of every class, rare classes reused.
@@ -424,10 +376,6 @@ class Balanced(_ByClass):
 
     Parameters
     ----------
-    batch_size : int
-        b, from 1 to the number of samples; every batch has exactly as many.
-    drop_last : bool
-        Whether an epoch has ⌊n/b⌋ batches, or ⌈n/b⌉.
     labels : (n_samples,) array
         The class of each row, of any kind and library, none missing.
 
@@ -457,6 +405,8 @@ class Balanced(_ByClass):
 def shuffled_batches(X, y, batch_size, rng=None):
     """The (X_batch, y_batch) pairs of one epoch in a random order, each row once.
 
+    The last batch can be shorter.
+
     Parameters
     ----------
     X : (n, d) array
@@ -464,7 +414,7 @@ def shuffled_batches(X, y, batch_size, rng=None):
     y : (n,) array
         Targets or class labels, one for each row of X.
     batch_size : int
-        From 1 to n; the last batch can be shorter.
+        b, from 1 to n.
     rng : numpy.random.Generator, seed or None
         Decides the order: the same seed, the same batches.
 
@@ -482,19 +432,12 @@ def shuffled_batches(X, y, batch_size, rng=None):
     return map(data.take, next(Shuffled(batch_size).epochs(len(data), rng)).to(data.X))
 
 
+@parameters_of(shuffled_batches)
 def sampled_batches(X, y, batch_size, n_batches, rng=None):
     """`n_batches` (X_batch, y_batch) pairs, each drawn with replacement.
 
     Parameters
     ----------
-    X : (n, d) array
-        Features, one sample a row.
-    y : (n,) array
-        Targets or class labels, one for each row of X.
-    batch_size : int
-        b, from 1 to n.
-    rng : numpy.random.Generator, seed or None
-        Decides the order: the same seed, the same batches.
     n_batches : int
         How many batches to draw.
 
@@ -520,21 +463,16 @@ def draw_rows(n_samples, batch_size, n_batches, generator, like):
         yield from Epoch(generator.integers(n_samples, size=batch_size), [0, batch_size]).to(like)
 
 
+@parameters_of(shuffled_batches)
 def stratified_batches(X, y, batch_size, rng=None):
     """The (X_batch, y_batch) pairs of one epoch, each with the classes of `y` in proportion.
 
-    Every row is used once; see `Stratified`.
+    Every row is used once, and the last batch can be shorter; see `Stratified`.
 
     Parameters
     ----------
-    X : (n, d) array
-        Features, one sample a row.
     y : (n,) array
         Class labels, one for each row of X.
-    batch_size : int
-        b, from 1 to n; the last batch can be shorter.
-    rng : numpy.random.Generator, seed or None
-        Decides the order: the same seed, the same batches.
 
     Returns
     -------

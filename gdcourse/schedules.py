@@ -16,7 +16,6 @@ __all__ += ["piecewise", "warmup"]
 
 
 LEAST = np.finfo(float).tiny  # a rate of zero would end a run that a smaller one would not
-NO_NUMBERS = (bool, str, bytes)  # which float would take
 
 
 class _Schedule:
@@ -264,19 +263,7 @@ def rate_at(schedule, step):
     except Exception as error:
         validation.tell_schedule(error, schedule, step)
         raise
-    try:
-        rate = float(None if isinstance(drawn, NO_NUMBERS) else drawn)
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"a schedule must give a number, but {validation.tell_part(schedule)} "
-            f"gives {drawn!r} at step {step}"
-        ) from None
-    if not 0 < rate < float("inf"):
-        raise ValueError(
-            "the learning rate must be positive and finite, "
-            f"but the schedule gives {rate} at step {step}"
-        )
-    return rate
+    return validation.check_drawn_rate(schedule, drawn, step)
 
 
 def rates(schedule, start, stop):

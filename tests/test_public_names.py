@@ -7,6 +7,7 @@ import pytest
 
 import gdcourse as gd
 from gdcourse import schedules
+from gdcourse.base.docs import parameters_of
 
 # As the course writes them: names, order, defaults, and what is by keyword only.
 SIGNATURES = {
@@ -171,3 +172,20 @@ def test_counts_and_memory_have_their_fields():
     memory = gd.training_memory(1, 1, 1)
     assert memory._fields == ("parameters", "gradients", "activations", "optimizer")
     assert memory.total == sum(memory)
+
+
+def test_a_parameter_that_nobody_describes_is_refused():
+    def source(X):
+        """Source.
+
+        Parameters
+        ----------
+        X : array
+            Features.
+        """
+
+    with pytest.raises(KeyError, match="'rate'"):
+
+        @parameters_of(source)
+        def step(X, rate):
+            """Step."""

@@ -145,6 +145,51 @@ def test_small_logistic_losses_keep_their_digits():
         assert loss == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
+def test_the_first_record_finds_what_is_not_finite(objective, value):
+    """Compiled, the door leaves the look to it: also at θ = 0, and where a sigmoid saturates."""
+    run = {"n": 300, "d": 3, "seed": 4, "dtype": np.float64, "objective": objective}
+    X, y, theta = problem(run)
+    call = {"batches": gd.FullBatch(), "learning_rate": 0.1, "n_epochs": 1}
+    assert sweeps.reads_all(objective, X)
+    for start in (0 * theta, theta):
+        for row in (0, 130, 299):
+            bad = X.copy()
+            bad[row, row % 3] = value
+            with pytest.raises(ValueError, match="X must be finite, but holds NaN or infinity"):
+                gd.descend(bad, y, start, objective=objective, **call)
+            bad = y.copy()
+            bad[row] = value
+            with pytest.raises(ValueError, match="y must be finite, but holds NaN or infinity"):
+                gd.descend(X, bad, start, objective=objective, **call)
+    huge, _ = gd.descend(X, y, 1e200 * theta, objective=objective, **call)  # which diverges
+    assert huge.shape == theta.shape
+
+
+@pytest.mark.parametrize(
+    ("options", "evaluations"),
+    [({}, 6), ({"momentum": 0.5}, 6), ({"record_every": 2}, 6), ({"nesterov": True}, 11)],
+    ids=str,
+)
+def test_a_full_step_after_a_record_takes_its_gradient(options, evaluations):
+    calls = []
+
+    class Counted(gd.LeastSquares):
+        def gradient(self, theta, X, y):
+            calls.append(1)
+            return super().gradient(theta, X, y)
+
+    X, y, theta = problem({"n": 50, "d": 3, "seed": 2, "dtype": np.float64})
+    options = {"batches": gd.FullBatch(), "learning_rate": 0.1} | options
+    found, history = gd.descend(X, y, theta, objective=Counted(), n_epochs=5, **options)
+    assert len(calls) == evaluations
+    assert np.all(np.diff(history.seconds) > 0)
+    path = gd.updates(X, y, theta, **{k: v for k, v in options.items() if k != "record_every"})
+    *_, (_, _, expected) = islice(path, 6)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
 def test_a_sweep_needs_no_place_to_keep_its_machine_code(monkeypatch):
     caching = pytest.importorskip("numba.core.caching")
     X, y, theta = problem({"n": 20, "d": 3, "seed": 2, "dtype": np.float64})

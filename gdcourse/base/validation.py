@@ -41,6 +41,14 @@ def check_each(name, values, check):
     return tuple(check(name, value) for value in values)
 
 
+def check_layers(name, sizes):
+    """The tuple of the sizes of the layers of a network that tells classes apart."""
+    sizes = check_each(name, sizes, check_count)
+    if len(sizes) < 2 or sizes[-1] < 2:
+        raise ValueError(f"{name} must run from the inputs to at least 2 classes, got {sizes}")
+    return sizes
+
+
 def check_positive(name, value):
     """`value` as a positive, finite float."""
     number = check_number(name, value)
@@ -87,6 +95,25 @@ def check_choice(name, value, choices):
     if not (isinstance(value, str) and value in choices):
         raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
     return value
+
+
+def check_momentum(name, value):
+    """`value` as a float in [0, 1)."""
+    number = check_non_negative(name, value)
+    if number >= 1:
+        raise ValueError(f"{name} must be less than 1, or nothing slows down, got {number}")
+    return number
+
+
+def check_two_sizes(name, sizes):
+    """A small and a large batch size."""
+    try:
+        small, large = (check_count(name, size) for size in sizes)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name} must be two whole numbers, got {sizes!r}") from error
+    if small >= large:
+        raise ValueError(f"{name} must be a smaller and a larger one, got {sizes!r}")
+    return small, large
 
 
 def check_rng(rng):
@@ -202,6 +229,23 @@ def tell_part(part):
     return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(part))
 
 
+def check_drawn_rate(schedule, drawn, step):
+    """What a schedule gave for a step, as a positive, finite float."""
+    try:
+        rate = float(None if isinstance(drawn, bool | str | bytes) else drawn)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"a schedule must give a number, but {tell_part(schedule)} "
+            f"gives {drawn!r} at step {step}"
+        ) from None
+    if not 0 < rate < math.inf:
+        raise ValueError(
+            "the learning rate must be positive and finite, "
+            f"but the schedule gives {rate} at step {step}"
+        )
+    return rate
+
+
 def tell_schedule(error, schedule, step):
     """Add to the error of a reader's schedule where it was, what it gave before, and the cure."""
     error.add_note(f"while the schedule {tell_part(schedule)} was asked for step {step}")
@@ -246,6 +290,38 @@ def check_batches(batches):
     if not all(map(np.size, batches)):
         raise ValueError("a batch must hold a row, for an empty one has no mean: leave it out")
     return [check_whole("the rows of a batch", batch).astype(np.int64) for batch in batches]
+
+
+def check_bounds(bounds, order):
+    """Where the batches of an epoch begin and end, int64, and its order, which may be None."""
+    bounds = check_whole("bounds", bounds).astype(np.int64, copy=False)
+    if len(bounds) == 0 or bounds[0] < 0 or not (bounds[1:] > bounds[:-1]).all():
+        fall = np.argmax(np.diff(bounds, prepend=-1) < 1) if len(bounds) else 0
+        raise ValueError(
+            "bounds must begin at 0 or more and increase, for an empty batch has no mean: "
+            f"got {bounds[: fall + 1][-3:]}"
+        )
+    if order is not None:
+        order = check_whole("order", order)
+        if bounds[-1] > (n := order.shape[0]):
+            raise ValueError(f"bounds must end within the {n} rows of order, got {bounds[-1]}")
+    return bounds, order
+
+
+def check_within(n_samples, bounds, order):
+    """Raise where an epoch asks for rows that X does not have."""
+    if order is None:
+        if bounds[-1] > n_samples:
+            raise ValueError(
+                f"an epoch must end within the {n_samples} rows, but its bounds end at {bounds[-1]}"
+            )
+    elif order.shape[0]:
+        lowest, highest = order.min(), order.max()
+        if lowest < -n_samples or highest >= n_samples:
+            row = lowest if lowest < -n_samples else highest
+            raise IndexError(
+                f"a batch holds row {row}, which is out of bounds for {n_samples} rows of X"
+            )
 
 
 def check_labels(labels, n_samples):
@@ -309,6 +385,15 @@ def check_rows(X, y):
         ) from None
     if not fits:
         check_shape("y", y, X.shape[:-1], "to match the rows of X")
+
+
+def check_precision(name, array, purpose):
+    """Raise TypeError where an array is of another precision than single and double."""
+    xp = array_namespace(array)
+    if array.dtype not in (xp.float32, xp.float64):
+        raise TypeError(
+            f"{name} must be float32 or float64 {purpose}, got {array.dtype}: convert it"
+        )
 
 
 def check_shape(name, array, shape, against):

@@ -162,6 +162,15 @@ SUMS = {
 }
 
 
+def reads_all(objective, X):
+    """Whether `LossAndGradient` of rows as they are handed over is a pass that is compiled.
+
+    It is not finite then where X or y is not: a loop multiplies each value of X by one of θ and
+    by one of the residuals, zeros too.
+    """
+    return isinstance(X, np.ndarray) and _is_known(objective, X, X) and len(X) >= FEWEST_ROWS
+
+
 def _is_known(objective, X, y):
     return type(objective) in SUMS and _is_compilable(X, y, X)
 

@@ -20,8 +20,9 @@ import numpy as np
 from gdcourse import schedules
 from gdcourse.base import validation
 from gdcourse.base.backend import array_namespace, asarray, cut_blocks, take_rows, to_host
+from gdcourse.base.docs import parameters_of
 from gdcourse.base.progress import show_progress
-from gdcourse.descent import Rule, State, draw_epochs, open_descent, steps
+from gdcourse.descent import Rule, State, draw_epochs, open_descent, steps, updates
 from gdcourse.engine import compiled
 from gdcourse.engine.log import check_record_every, cut_epochs, is_record
 from gdcourse.objectives import MLP, LeastSquares, LogisticRegression, SoftmaxRegression
@@ -128,6 +129,7 @@ class Runs:
         return values
 
 
+@parameters_of(updates)
 def descend_many(
     X,
     y,
@@ -152,15 +154,9 @@ def descend_many(
 
     Parameters
     ----------
-    X : (n, d) array, or the ShardedArray of `open_shards`
-        Features, one sample a row: in memory, in shards, or on workers.
-    y : (n,) array, or ShardedArray
-        Targets or class labels, one for each row of X.
     theta_init : array
         Shaped as the objective asks: (d,) for the linear models. One for all runs, or with
         another axis in front one for each seed.
-    objective : Objective
-        What is minimised, such as ``LeastSquares()``.
     batches : Sampler
         It has to cut the epochs of all seeds alike, as those of the package do.
     learning_rate : float or Schedule, or a sequence of them
@@ -169,10 +165,6 @@ def descend_many(
         Passes of `batches` over the data.
     rng : sequence of seeds, or one seed
         A sequence makes the second axis of the runs; an int is one seed.
-    momentum : float
-        β of `updates`, zero or more and less than 1.
-    nesterov : bool
-        Whether the gradient is taken at θ + β·v, as in Nesterov's method.
     record_every : int or sequence of int, optional
         Steps between records, or the steps to record at; by default, one record an epoch. The
         start and the end are always recorded.

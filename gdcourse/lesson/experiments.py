@@ -12,8 +12,10 @@ import numpy as np
 
 from gdcourse.base import validation
 from gdcourse.base.backend import array_namespace, asarray, synchronize, take_rows, to_host
+from gdcourse.base.docs import parameters_of
 from gdcourse.descent import updates
 from gdcourse.engine.many import descend_many
+from gdcourse.noise import gradient_variance
 from gdcourse.objectives import LeastSquares
 from gdcourse.rows import open_problem
 from gdcourse.run import descend
@@ -37,6 +39,7 @@ __all__ = [
 ]
 
 
+@parameters_of(updates)
 def seconds_per_step(
     X, y, theta_init, *, objective=LeastSquares(), batches, n_steps=100, repeats=5
 ):
@@ -48,16 +51,6 @@ def seconds_per_step(
 
     Parameters
     ----------
-    X : (n, d) array
-        Features, one sample a row.
-    y : (n,) array
-        Targets or class labels, one for each row of X.
-    theta_init : array
-        Where to start, shaped as the objective asks: (d,) for the linear models.
-    objective : Objective
-        What is minimised, such as ``LeastSquares()``.
-    batches : Sampler
-        Which rows each step sees, such as ``Shuffled(batch_size=32)``.
     n_steps : int
         Steps in a measurement; its time is divided by them.
     repeats : int
@@ -170,6 +163,7 @@ class TunedSteps(NamedTuple):
     scores: dict
 
 
+@parameters_of(updates)
 def steps_to_target(
     X,
     y,
@@ -193,16 +187,8 @@ def steps_to_target(
 
     Parameters
     ----------
-    X : (n, d) array
-        Features, one sample a row.
-    y : (n,) array
-        Targets or class labels, one for each row of X.
     theta_init : array
         One start, or one for each of the search's seeds followed by one for each of the report's.
-    objective : Objective
-        What is minimised, such as ``LeastSquares()``.
-    batches : Sampler
-        Which rows each step sees, such as ``Shuffled(batch_size=32)``.
     target : float
         The loss to reach.
     guess : float
@@ -404,6 +390,7 @@ def _solve(design, values):
     return solution, variance * np.linalg.inv(design.T @ design), (residual @ residual / m) ** 0.5
 
 
+@parameters_of(gradient_variance)
 def largest_curvature(objective, theta, X, y, *, n_iterations=100, step=1e-4, rng=0):
     """The largest eigenvalue of the Hessian of J at θ, by power iteration.
 
@@ -413,14 +400,6 @@ def largest_curvature(objective, theta, X, y, *, n_iterations=100, step=1e-4, rn
 
     Parameters
     ----------
-    objective : Objective
-        What is minimised, such as ``LeastSquares()``.
-    theta : array
-        The parameters, shaped as the objective asks: (d,) for the linear models.
-    X : (n, d) array
-        Features, one sample a row.
-    y : (n,) array
-        Targets or class labels, one for each row of X.
     n_iterations : int
         Products of the Hessian with a vector.
     step : float
@@ -453,6 +432,7 @@ def largest_curvature(objective, theta, X, y, *, n_iterations=100, step=1e-4, rn
     return curvature
 
 
+@parameters_of(gradient_variance)
 def batch_errors(objective, theta, X, y, *, batches, n_epochs, rng=None):
     """For each epoch, the mean of ‖ĝ_B − ∇J‖² over its batches, at a θ that stays.
 
@@ -463,12 +443,6 @@ def batch_errors(objective, theta, X, y, *, batches, n_epochs, rng=None):
     ----------
     objective : Objective
         One that takes many batches at once, as those of the package do.
-    theta : array
-        The parameters, shaped as the objective asks: (d,) for the linear models.
-    X : (n, d) array
-        Features, one sample a row.
-    y : (n,) array
-        Targets or class labels, one for each row of X.
     batches : Sampler
         With batches of one size: ``drop_last=True`` leaves a short one out.
     n_epochs : int

@@ -7,6 +7,7 @@ import numpy as np
 
 from gdcourse.base import validation
 from gdcourse.base.backend import asarray, is_array_api_obj, to_host
+from gdcourse.base.docs import parameters_of
 from gdcourse.rows import own
 
 __all__ = [
@@ -77,6 +78,7 @@ def stationary_covariance(X, y, learning_rate, batch_size=1, *, l2=0.0, exact=Tr
     return basis @ C @ basis.T
 
 
+@parameters_of(stationary_covariance)
 def noise_floor(X, y, learning_rate, batch_size=1, *, l2=0.0, exact=True):
     """The excess loss E[J(θ)] − J(θ*) = ½·tr(HC) at which a constant learning rate ends.
 
@@ -85,16 +87,6 @@ def noise_floor(X, y, learning_rate, batch_size=1, *, l2=0.0, exact=True):
 
     Parameters
     ----------
-    X : (n, d) array
-        Features, one sample a row.
-    y : (n,) array
-        Targets, one for each row of X.
-    learning_rate : float
-        The constant α.
-    batch_size : int
-        b, rows in a batch, drawn with replacement.
-    l2 : float
-        Weight of the ridge term of the objective.
     exact : bool
         Whether to solve for any α; otherwise for small α only.
 
@@ -134,6 +126,7 @@ class OrderFloors(NamedTuple):
     bend: float
 
 
+@parameters_of(stationary_covariance)
 def order_floors(X, y, learning_rate, *, n_orders=5000, rng=1):
     """Where single-row steps on least squares end, to leading order in α, by the order of rows.
 
@@ -144,10 +137,6 @@ def order_floors(X, y, learning_rate, *, n_orders=5000, rng=1):
 
     Parameters
     ----------
-    X : (n, d) array
-        Features, one sample a row.
-    y : (n,) array
-        Targets or class labels, one for each row of X.
     learning_rate : float or (m,) array
         The constant α, or several.
     n_orders : int
@@ -190,6 +179,7 @@ def order_floors(X, y, learning_rate, *, n_orders=5000, rng=1):
     )
 
 
+@parameters_of(stationary_covariance)
 def stability_limit(X, batch_size=1, *, l2=0.0):
     """The learning rate at which E‖θ − θ*‖² stops settling, for least squares.
 
@@ -201,15 +191,6 @@ def stability_limit(X, batch_size=1, *, l2=0.0):
     References
     ----------
     A. Dieuleveut, A. Durmus and F. Bach (2020), doi:10.1214/19-AOS1850.
-
-    Parameters
-    ----------
-    X : (n, d) array
-        Features, one sample a row.
-    batch_size : int
-        Rows in a batch, drawn with replacement.
-    l2 : float
-        Weight of the ridge term of the objective.
 
     Returns
     -------
@@ -358,6 +339,7 @@ def local_sgd_fixed_point(shards, n_local, learning_rate):
 
 
 @np.errstate(over="ignore", invalid="ignore")
+@parameters_of(stationary_covariance)
 def momentum_floor(X, y, learning_rate, momentum, batch_size=1):
     """The excess loss at which noisy momentum with constant α and β ends, for least squares.
 
@@ -366,16 +348,10 @@ def momentum_floor(X, y, learning_rate, momentum, batch_size=1):
 
     Parameters
     ----------
-    X : (n, d) array
-        Features, one sample a row.
-    y : (n,) array
-        Targets or class labels, one for each row of X.
     learning_rate : float
         α, below the limit at which the covariance grows for ever.
     momentum : float
         β, below 1.
-    batch_size : int
-        Rows of a batch, drawn with replacement.
 
     Returns
     -------
@@ -419,6 +395,7 @@ def momentum_floor(X, y, learning_rate, momentum, batch_size=1):
 
 
 @np.errstate(over="ignore", invalid="ignore")  # for pairs that diverge
+@parameters_of(stationary_covariance)
 def momentum_losses(
     X, y, theta_init, batch_size, learning_rate, momentum, *, target=0.0, n_steps=20_000
 ):
@@ -430,14 +407,8 @@ def momentum_losses(
 
     Parameters
     ----------
-    X : (n, d) array
-        Features, one sample a row.
-    y : (n,) array
-        Targets or class labels, one for each row of X.
     theta_init : (d,) array
         Where the runs start.
-    batch_size : int
-        b, rows in a batch, drawn with replacement.
     learning_rate, momentum : float or (k,) array
         Pair by pair.
     target : float
