@@ -11,17 +11,10 @@ from gdcourse.base.progress import show_progress
 from gdcourse.descent import draw_epochs, open_descent, updates
 from gdcourse.engine import compiled
 from gdcourse.engine.checkpoint import Checkpoint
-from gdcourse.engine.log import (
-    Log,
-    check_record_every,
-    cut_epochs,
-    evaluate_rows,
-    is_record,
-    move_bar,
-)
+from gdcourse.engine.log import Log, check_record_every, cut_epochs, is_record, measure, move_bar
 from gdcourse.history import History, Run
 from gdcourse.objectives import LeastSquares
-from gdcourse.rows import open_problem, own
+from gdcourse.rows import open_problem
 from gdcourse.sampling import FullBatch, Shuffled
 
 
@@ -91,7 +84,7 @@ def descend(
     >>> theta.tolist(), history.loss.tolist()
     ([2.0], [2.5, 0.5])
     """
-    # The first record reads all rows: where it is NaN for rows that are, they are not read before.
+    # Where a record cannot miss a NaN, the first one looks for it, and the rows are read once.
     look = checkpoint is not None or not compiled.reads_all(objective, X)
     rule, data, state = open_descent(
         X, y, theta_init, objective, batches, learning_rate, momentum, nesterov, look=look
@@ -106,13 +99,11 @@ def descend(
         file = Checkpoint(checkpoint, generator, rng is not None)
         file.know(rule, data.X, state.theta, options)
     show = show_progress(progress)
-    log = Log(rule, data, file)
+    log = Log(rule, data, file, () if look else (X, y))
     interrupted = False
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             state = log.begin(state)
-            if not look and not np.isfinite(log.records[0].loss + log.records[0].gradient_norm):
-                own(X, y)  # reads the values, and names what is not finite
             parts = cut_epochs(draw_epochs(batches, len(data), generator), n_epochs, record_every)
             if state.step:
                 file.replay(parts, state.step)
@@ -164,7 +155,7 @@ def evaluate(objective, theta, X, y):
     (2.5, [-2.0])
     """
     objective, theta, data = open_problem(objective, theta, X, y)
-    loss, gradient = evaluate_rows(objective, theta, data)
+    loss, gradient = measure(objective, theta, data)
     return float(loss), gradient
 
 

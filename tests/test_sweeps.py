@@ -185,7 +185,8 @@ def test_a_full_step_after_a_record_takes_its_gradient(options, evaluations):
     found, history = gd.descend(X, y, theta, objective=Counted(), n_epochs=5, **options)
     assert len(calls) == evaluations
     assert np.all(np.diff(history.seconds) > 0)
-    path = gd.updates(X, y, theta, **{k: v for k, v in options.items() if k != "record_every"})
+    options.pop("record_every", None)
+    path = gd.updates(X, y, theta, **options)
     *_, (_, _, expected) = islice(path, 6)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 

@@ -10,7 +10,7 @@ import numpy as np
 from gdcourse.base import validation
 from gdcourse.base.backend import array_namespace, to_host
 from gdcourse.history import Record
-from gdcourse.rows import LossAndGradient
+from gdcourse.rows import LossAndGradient, own
 from gdcourse.sampling import Epoch
 from gdcourse.schedules import rate_at
 
@@ -18,8 +18,9 @@ from gdcourse.schedules import rate_at
 class Log:
     """The records of a run under way."""
 
-    def __init__(self, rule, data, file):
+    def __init__(self, rule, data, file, unread=()):
         self.rule, self.data, self.file = rule, data, file
+        self.unread = unread  # X and y as they were handed over, if nobody has looked at them
         self.records = []
         self.seconds = 0.0
         self.last = None  # the state at the last record, and how many records there are
@@ -31,10 +32,13 @@ class Log:
         saved = self.file and self.file.read(state)
         if not saved:
             self.record(state, keep=True)
+            first = self.records[0]
+            if self.unread and not np.isfinite(first.loss + first.gradient_norm):
+                own(*self.unread)  # reads the values, and names what is not finite
             return state
         state, records = saved
         self.records = [Record(*record) for record in records]
-        self.file.compare_loss(self.records, self.measure(state))
+        self.file.compare_loss(self.records, self.evaluate(state))
         rates = [find_rate(self.rule.schedule, record.step) for record in self.records]
         self.file.compare_rates(self.records, rates)
         # A table of rates that ended here may be longer now.
@@ -45,7 +49,7 @@ class Log:
 
     def record(self, state, *, keep=False):
         """Measure on all the data; with `keep`, put the run on disk where the caller wants it."""
-        loss = self.measure(state)
+        loss = self.evaluate(state)
         gradient = to_host(self.gradient).astype(float)  # a square may overflow
         self.records.append(
             Record(
@@ -62,10 +66,10 @@ class Log:
         if keep and self.file is not None:
             self.file.write(state, self.records)
 
-    def measure(self, state):
+    def evaluate(self, state):
         """The loss in a state; its gradient is kept."""
         start = perf_counter()
-        loss, self.gradient = evaluate_rows(self.rule.objective, state.theta, self.data)
+        loss, self.gradient = measure(self.rule.objective, state.theta, self.data)
         self.gradient_seconds = perf_counter() - start
         return loss
 
@@ -96,7 +100,7 @@ class Known(NamedTuple):
         return self.gradient
 
 
-def evaluate_rows(objective, theta, data):
+def measure(objective, theta, data):
     """J(θ) on the host, and ∇J(θ), shaped like θ."""
     values = data.mean(LossAndGradient(objective), theta)
     gradient = array_namespace(values).reshape(values[1:], theta.shape)
