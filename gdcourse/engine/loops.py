@@ -57,21 +57,23 @@ def teach_compiler():
 
         return types.void(types.intp), generate
 
-    def fetch(X, order, i):
+    def fetch(X, y, order, i):
         row = order[min(i + AHEAD, len(order) - 1)]
-        start = X.ctypes.data + row * X.strides[0]
-        for byte in range(0, min(X.strides[0], NEAR), CACHE_LINE):
+        start, n_bytes = X.ctypes.data + row * X.strides[0], min(X.strides[0], NEAR)
+        for byte in range(0, n_bytes, CACHE_LINE):
             prefetch(start + byte)
+        prefetch(start + n_bytes - 1)  # a row may begin in the middle of a line
+        prefetch(y.ctypes.data + row * y.strides[0])
 
     register_jitable(**EXACT)(exponential)
     for function in (_residual, _softmax_tile, _make_room):
         register_jitable(**FAST)(function)
     for function in (_step_row, _softmax_row, _softmax_sums):
         register_jitable(forceinline=True, **FAST)(function)
-    overload(_fetch)(lambda X, order, i: fetch)
+    overload(_fetch)(lambda X, y, order, i: fetch)
 
 
-def _fetch(X, order, i):
+def _fetch(X, y, order, i):
     """Ask memory for the row that is used a little after `order[i]`; only machine code can."""
 
 
@@ -131,7 +133,7 @@ def rows_loop(X, y, thetas, orders, order_of, bounds, rates, rate_of, l2, logist
 def _step_row(X, y, theta, order, k, alpha, l2, logistic):
     zero, one = X.dtype.type(0), X.dtype.type(1)
     n_features = X.shape[1]
-    _fetch(X, order, k)
+    _fetch(X, y, order, k)
     row = order[k]
     x = X[row]
     z = zero
@@ -152,7 +154,7 @@ def batches_loop(X, y, thetas, orders, order_of, bounds, rates, rate_of, l2, log
         for k in range(len(alpha)):
             first, last = bounds[k], bounds[k + 1]
             for i in range(first, last):
-                _fetch(X, order, i)
+                _fetch(X, y, order, i)
                 row = order[i]
                 x = X[row]
                 z = zero
@@ -316,7 +318,7 @@ def _softmax_sums(X, y, order, first, last, weights, gradient, slopes, room, of_
 
 def _softmax_row(X, y, order, i, weights, slopes, of_losses):
     """The loss of a row, and in `slopes` its derivatives in the scores."""
-    _fetch(X, order, i)
+    _fetch(X, y, order, i)
     row = order[i]
     x = X[row]
     n_classes = len(slopes)
@@ -344,7 +346,7 @@ def _softmax_tile(X, y, order, first, last, weights, gradient, room, of_losses):
     n_classes, width = weights.shape
     n_rows = last - first
     for i in range(n_rows):
-        _fetch(X, order, first + i)
+        _fetch(X, y, order, first + i)
         row = order[first + i]
         x = X[row]
         labels[i] = y[row]
