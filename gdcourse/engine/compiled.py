@@ -10,12 +10,12 @@ from importlib.util import find_spec
 import numpy as np
 
 from gdcourse import schedules
-from gdcourse.base.backend import array_namespace, asarray, take_rows
+from gdcourse.base.backend import array_namespace, asarray, cut_blocks, take_rows
 from gdcourse.descent import State, steps
 from gdcourse.engine import loops
 from gdcourse.noise import Moments
 from gdcourse.objectives import LeastSquares, LogisticRegression, SoftmaxRegression
-from gdcourse.rows import ONE_PASS, InMemory, LossAndGradient, join
+from gdcourse.rows import ONE_PASS, InMemory, LossAndGradient, join, rows_in_cache
 
 FEWEST_ROWS = 256  # in one pass; NumPy is as fast for fewer
 FEWEST_STEPS = 16  # in one call; fewer are over before a kernel is loaded
@@ -145,13 +145,12 @@ def average_moments(function, theta, X, y):
 def average_loss_and_gradient(function, theta, X, y):
     """`LossAndGradient` of all rows in one pass; None where it is not compiled."""
     objective = function.objective
-    many_runs = theta.ndim > (2 if type(objective) is SoftmaxRegression else 1)
-    if many_runs or not _is_known(objective, X, y) or len(X) < FEWEST_ROWS:
+    if not _is_known(objective, X, y) or len(X) < FEWEST_ROWS:
         return None
     losses, total = _sum(objective, theta, X, y, of_losses=True)
     wide = theta.astype(np.float64, copy=False)
-    loss = losses / len(X) + 0.5 * objective.l2 * np.vdot(wide, wide)
-    return join(loss, total / len(X) + objective.l2 * wide).astype(theta.dtype, copy=False)
+    ridge = 0.5 * objective.l2 * np.sum(wide * wide, axis=_axes(objective))
+    return join(losses / len(X) + ridge, total / len(X) + objective.l2 * wide).astype(theta.dtype)
 
 
 ONE_PASS |= {Moments: average_moments, LossAndGradient: average_loss_and_gradient}
@@ -172,15 +171,26 @@ def reads_all(objective, X):
 
 
 def _is_known(objective, X, y):
-    return type(objective) in SUMS and _is_compilable(X, y, X)
+    return type(objective) in SUMS and X.ndim == 2 and _is_compilable(X, y, X)
+
+
+def _axes(objective):
+    """The axes of θ: those before them are of many runs."""
+    return (-2, -1) if isinstance(objective, SoftmaxRegression) else (-1,)
 
 
 def _sum(objective, theta, X, y, of_losses):
     """Σ L_i or Σ ‖∇L_i‖², and Σ ∇L_i, without the ridge term, in double precision."""
-    total = np.zeros(theta.shape)
     loop = loops.machine_code(SUMS[type(objective)])
-    wide = theta.astype(np.float64, copy=False)
-    return loop(np.asarray(X), np.asarray(y), wide, total, of_losses), total
+    n_axes = len(_axes(objective))
+    thetas = np.ascontiguousarray(theta, dtype=np.float64).reshape(-1, *theta.shape[-n_axes:])
+    totals, found = np.zeros_like(thetas), np.zeros(len(thetas))
+    block = len(X) if len(thetas) == 1 else rows_in_cache(X, 1)  # which all runs read in turn
+    for part in cut_blocks(len(X), block):
+        rows = np.asarray(X[part]), np.asarray(y[part])
+        for run, arrays in enumerate(zip(thetas, totals, strict=True)):
+            found[run] += loop(*rows, *arrays, of_losses)
+    return found.reshape(theta.shape[:-n_axes]), totals.reshape(theta.shape)
 
 
 def _is_compilable(X, y, theta):

@@ -291,7 +291,7 @@ class _Group:
         done = 0
         while done < n_epochs:
             numbers = np.unique(self.runs[:, 1]).tolist()
-            several = max(1, VALUES // (len(numbers) * n_samples))
+            several = max(1, 2 * VALUES // (len(numbers) * n_samples))
             several = min(several if type(batches) is WithReplacement else 1, n_epochs - done)
             epochs = Epoch(None, np.array([0, several * cuts[-1]]))
             drawn = np.empty((several, len(numbers), cuts[-1]), dtype=np.int64)
