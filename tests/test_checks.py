@@ -10,14 +10,15 @@ import functools
 import json
 import re
 import sys
+from collections import Counter
 
 import array_api_strict
 import numpy as np
 import pytest
-from sphinx_external_toc.parsing import parse_toc_yaml
 
 import course
 from gdcourse.lesson.checks import EXERCISES, check, tradeoffs
+from tools.plain import number_chapters
 
 LABEL = re.compile(r"^:label: (ex-\S+)$", re.M)
 SOLUTION = re.compile(r"\{solution(?:-start)?\} (ex-\S+)")
@@ -31,36 +32,34 @@ def prints(cell):
 
 @functools.cache
 def chapters():
-    """The cells of each page that has exercises: kind, source, and what is printed."""
+    """The cells of each page of a chapter, with its number: kind, source, and what is printed."""
     found = []
-    for page in parse_toc_yaml(course.ROOT / "_toc.yml"):
-        path = course.ROOT / f"{page}.ipynb"
-        if path.exists():
-            cells = json.loads(path.read_text("utf-8"))["cells"]
-            texts = [
-                (cell["cell_type"], "".join(cell["source"]), "".join(prints(cell)))
-                for cell in cells
-            ]
-            if any("{exercise}" in text for _, text, _ in texts):
-                found.append(texts)
+    for page, number in number_chapters(course.ROOT / "_toc.yml")[0].items():
+        cells = json.loads((course.BOOK / f"{page}.ipynb").read_text("utf-8"))["cells"]
+        texts = [
+            (cell["cell_type"], "".join(cell["source"]), "".join(prints(cell))) for cell in cells
+        ]
+        found.append((number, texts))
     return found
 
 
 @functools.cache
 def printed():
     """The number of each exercise, by its label, and its text."""
-    numbers = {}
-    for chapter, texts in enumerate(chapters(), start=1):
+    numbers, counts = {}, Counter()
+    for chapter, texts in chapters():
         prose = "\n".join(text for kind, text, _ in texts if kind == "markdown")
-        blocks = re.findall(r"^(:{3,}|`{3,})\{exercise\}(.*?)^\1$", prose, re.M | re.S)
-        for number, (_, block) in enumerate(blocks, start=1):
-            numbers[LABEL.search(block)[1]] = f"{chapter}.{number}", block
+        for _, block in re.findall(r"^(:{3,}|`{3,})\{exercise\}(.*?)^\1$", prose, re.M | re.S):
+            counts[chapter] += 1
+            numbers[LABEL.search(block)[1]] = f"{chapter}.{counts[chapter]}", block
     return numbers
 
 
 def cells_of(label):
     """The cells of a chapter up to the end of the solution of `label`, and where it begins."""
-    (texts,) = (texts for texts in chapters() if any(f":label: {label}\n" in t[1] for t in texts))
+    (texts,) = (
+        texts for _, texts in chapters() if any(f":label: {label}\n" in t[1] for t in texts)
+    )
     begins = None
     for place, (kind, text, _) in enumerate(texts):
         if kind == "markdown":
@@ -383,14 +382,14 @@ def never_seen(scheme, n, n_epochs, rng):
     return len(left)
 """,
     ),
+    ("5.4", "def equal_at(S, E, S_2, E_2): return -(E - E_2) / (S - S_2)"),
     (
-        "5.4",
+        "5.5",
         """
 import math
 def matched_momentum(m, factor): return -math.expm1(math.log1p(-m) / factor)
 """,
     ),
-    ("5.5", "def equal_at(S, E, S_2, E_2): return -(E - E_2) / (S - S_2)"),
     (
         "6.1",
         """
@@ -798,14 +797,6 @@ MISTAKES = {
         ("int(np.sum(~seen))", "np.mean(~seen)", "too small"),
     ],
     "5.4": [
-        ("(1 / factor)", "factor", "fade less"),
-        ("1 - (1 - m) ** (1 / factor)", "m / factor", "small m alone"),
-        ("1 - (1 - m) ** (1 / factor)", "m", "remembers fewer"),
-        ("1 - (1 - m) ** (1 / factor)", "(1 - m) ** (1 / factor)", "what is kept"),
-        ("1 - (1 - m) ** (1 / factor)", "m * factor", "fade less"),
-        ("1 - (1 - m) ** (1 / factor)", "(1 - m) ** (1 / factor) - 1", "too small"),
-    ],
-    "5.5": [
         (
             "(other_samples - samples) / (steps - other_steps)",
             "(steps - other_steps) / (other_samples - samples)",
@@ -828,6 +819,14 @@ MISTAKES = {
             "other_samples - samples",
             "too large",
         ),
+    ],
+    "5.5": [
+        ("(1 / factor)", "factor", "fade less"),
+        ("1 - (1 - m) ** (1 / factor)", "m / factor", "small m alone"),
+        ("1 - (1 - m) ** (1 / factor)", "m", "remembers fewer"),
+        ("1 - (1 - m) ** (1 / factor)", "(1 - m) ** (1 / factor)", "what is kept"),
+        ("1 - (1 - m) ** (1 / factor)", "m * factor", "fade less"),
+        ("1 - (1 - m) ** (1 / factor)", "(1 - m) ** (1 / factor) - 1", "too small"),
     ],
     "6.1": [
         ("yield from rng.permutation(deck)", "yield from deck", "shuffle"),

@@ -23,6 +23,7 @@ from gdcourse.lesson.checks import EXERCISES
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 60  # for one cell, or for one check
+NOT_BEGUN = "not begun"
 
 
 def grade_folder(folder, seconds=SECONDS):
@@ -38,7 +39,7 @@ def grade_folder(folder, seconds=SECONDS):
             for (student, path), marks in zip(found, graded, strict=True):
                 print(f"{student}: {path.name}{'' if marks else ' has no answers'}", flush=True)
                 for name, mark in marks.items():
-                    best[student, name] = max(best.get((student, name), (-1, "")), mark)
+                    best[student, name] = max(best.get((student, name), mark), mark, key=rank)
     return write_table(folder / "grades.csv", best)
 
 
@@ -74,6 +75,15 @@ def sort_key(item):
     return student, *map(int, name.split("."))
 
 
+def rank(mark):
+    """Return what sorts marks for one exercise: points, and then whether it was begun.
+
+    The exercises of a chapter may lie in two notebooks, and each misses those of the other.
+    """
+    points, message = mark
+    return points, message != NOT_BEGUN
+
+
 def grade_notebook(path, seconds):
     """Return points and a message for each exercise of a submitted notebook."""
     try:
@@ -81,7 +91,7 @@ def grade_notebook(path, seconds):
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}
     asked = [step["name"] for step in steps if step["kind"] == "check"]
-    marks = dict.fromkeys(asked, (0, "not begun"))
+    marks = dict.fromkeys(asked, (0, NOT_BEGUN))
     begun = {step["name"] for step in steps if step["kind"] == "answer" and is_begun(step)}
     steps = [step for step in steps if step["name"] in begun or step["kind"] == "code"]
     while begun:  # what stopped the process is left out, and the rest is tried again

@@ -6,6 +6,7 @@ glossary becomes the words that the built page shows, since what it leads to lie
 
 import json
 import re
+from collections import Counter
 from html import escape
 
 from pybtex.database import parse_file
@@ -34,15 +35,19 @@ class Book:
         self.numbers, self.homes = {}, {}
         chapters, first = number_chapters(root / "_toc.yml")
         self.copied = {first, *chapters}
-        for path in sorted((root / "book").glob("*.ipynb")):
+        counts = Counter()
+        for path in sorted((root / "book").glob("*.ipynb")):  # a chapter, then its deeper page
             cells = json.loads(path.read_text("utf-8"))["cells"]
             text = "\n".join(text_of(cell) for cell in cells if cell["cell_type"] == "markdown")
-            prefix = f"{chapters[path.stem]}." if path.stem in chapters else ""
+            chapter = chapters.get(path.stem, path.stem)
+            prefix = f"{chapter}." if path.stem in chapters else ""
             equations = [found["label"] for found in FORMULA.finditer(text) if found["label"]]
             figures = [figure["name"] for cell in cells if (figure := figure_of(cell))]
-            for labels in (EXERCISE.findall(text), equations, figures):
-                for count, label in enumerate(labels, start=1):
-                    self.numbers[label], self.homes[label] = f"{prefix}{count}", path.stem
+            for kind, labels in enumerate((EXERCISE.findall(text), equations, figures)):
+                for label in labels:
+                    counts[chapter, kind] += 1
+                    self.numbers[label] = f"{prefix}{counts[chapter, kind]}"
+                    self.homes[label] = path.stem
 
     def cite(self, keys, in_text):
         """Return the citation of the works with these keys, each with its address."""
@@ -75,11 +80,17 @@ def figure_of(cell):
 
 
 def number_chapters(toc):
-    """Return the chapters' numbers by their names, since the parts count on, and the first page."""
-    first = parse_toc_yaml(toc).root
-    items = [item for tree in first.subtrees if tree.numbered for item in tree.items]
-    numbers = {item.rpartition("/")[2]: number for number, item in enumerate(items, start=1)}
-    return numbers, first.docname.rpartition("/")[2]
+    """Return the chapters' numbers by their names, since the parts count on, and the first page.
+
+    A page below a chapter has the number of the chapter.
+    """
+    site = parse_toc_yaml(toc)
+    items = [item for tree in site.root.subtrees if tree.numbered for item in tree.items]
+    numbers = {}
+    for number, item in enumerate(items, start=1):
+        for page in (item, *(below for tree in site[item].subtrees for below in tree.items)):
+            numbers[page.rpartition("/")[2]] = number
+    return numbers, site.root.docname.rpartition("/")[2]
 
 
 def make_plain(notebook, page, book):
