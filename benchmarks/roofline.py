@@ -68,7 +68,7 @@ def measure(rounds, n=1_000_000, d=20):
         )
         for b in (1, 256):
             found = []
-            for seed in range(rounds):
+            for seed in range(1 + rounds):  # the first one compiles
                 run = gd.descend(
                     X,
                     classes[model],
@@ -81,7 +81,7 @@ def measure(rounds, n=1_000_000, d=20):
                     record_every=sys.maxsize,
                 )
                 found.append(run.history.seconds[-1])
-            nanoseconds = 1e9 * statistics.median(found) / n
+            nanoseconds = 1e9 * statistics.median(found[1:]) / n
             yield row(
                 f"{model}, epoch of b = {b}",
                 8 * d,

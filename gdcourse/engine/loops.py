@@ -275,8 +275,8 @@ def softmax_sums_loop(X, y, theta, total, of_losses):
     found = 0.0
     for first in range(0, len(X), TILE):
         n_rows = min(TILE, len(X) - first)
-        part = X[first : first + n_rows], y[first : first + n_rows]
-        found += _softmax_sums(*part, order, 0, n_rows, weights, gradient, slopes, room, of_losses)
+        part = X[first : first + n_rows], y[first : first + n_rows], order[:n_rows]
+        found += _softmax_sums(*part, 0, n_rows, weights, gradient, slopes, room, of_losses)
     total += gradient[:, :n_features].T
     return found
 
@@ -289,6 +289,7 @@ def _make_room(theta):
     weights = np.zeros((n_classes, width), theta.dtype)
     gradient = np.zeros((n_classes, width))  # double, as that of `batches_loop`
     slopes = np.empty(n_classes, theta.dtype)
+    # Eight more, so that the features of a row do not compete for one place of a cache.
     features = np.zeros((width, n_rows + 8), theta.dtype)
     scores = np.empty((n_classes, n_rows), theta.dtype)
     labels, highest = np.empty(n_rows, theta.dtype), np.empty(n_rows, theta.dtype)
