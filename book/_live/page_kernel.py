@@ -401,7 +401,7 @@ def prepare():
     os.access = lambda path, *args, **kwargs: os.path.exists(path)
     stand_in_for_node()
     stand_in_for_pictures()
-    import gdcourse  # noqa: F401  most pages need these
+    import gdcourse
     import gdcourse.lesson.figures  # noqa: F401
     import scipy.stats  # noqa: F401
 
