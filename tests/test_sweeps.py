@@ -191,6 +191,28 @@ def test_a_full_step_after_a_record_takes_its_gradient(options, evaluations):
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+@pytest.mark.parametrize("batches", [gd.FullBatch(), gd.InOrder(270)], ids=repr)
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
+def test_steps_in_passes_walk_the_path_of_the_definition(objective, batches, momentum):
+    """Also where the last batch is too short for a pass, and without a record between."""
+    X, y, theta = problem(
+        {"n": 600, "d": 3, "seed": 5, "dtype": np.float64, "objective": objective}
+    )
+    rule = descent.Rule(objective, schedules.constant(0.1), momentum)
+    epoch = next(batches.epochs(600))
+    step = sweeps.choose(rule, InMemory(X, y), theta, epoch)
+    assert step is not descent.steps
+    start = descent.State(0, 0, theta)
+    for found, expected in zip(
+        step(rule, InMemory(X, y), epoch, start),
+        descent.steps(rule, InMemory(X, y), epoch, start),
+        strict=True,
+    ):
+        np.testing.assert_allclose(found.theta, expected.theta, rtol=1e-12)
+        assert found[:2] == expected[:2]
+
+
 def test_a_sweep_needs_no_place_to_keep_its_machine_code(monkeypatch):
     caching = pytest.importorskip("numba.core.caching")
     X, y, theta = problem({"n": 20, "d": 3, "seed": 2, "dtype": np.float64})

@@ -6,6 +6,7 @@ it, or for other objectives and array libraries, the answers are the same and sl
 
 from functools import partial
 from importlib.util import find_spec
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from gdcourse.base.backend import array_namespace, asarray, cut_blocks, take_row
 from gdcourse.descent import State, steps
 from gdcourse.engine import loops
 from gdcourse.noise import Moments
-from gdcourse.objectives import LeastSquares, LogisticRegression, SoftmaxRegression
+from gdcourse.objectives import LeastSquares, LogisticRegression, Objective, SoftmaxRegression
 from gdcourse.rows import ONE_PASS, InMemory, LossAndGradient, join, rows_in_cache
 
 FEWEST_ROWS = 256  # in one pass; NumPy is as fast for fewer
@@ -23,10 +24,33 @@ FEWEST_STEPS = 16  # in one call; fewer are over before a kernel is loaded
 
 def choose(rule, data, theta, epoch):
     """What makes the steps of this part of an epoch fastest: a function called as `steps` is."""
-    if rule.momentum or type(data) is not InMemory:
+    if type(data) is not InMemory:
         return steps
-    sweep = choose_sweep(data.X, data.y, theta, rule.objective, epoch)
-    return steps if sweep is None else partial(_sweep, sweep)
+    sweep = None if rule.momentum else choose_sweep(data.X, data.y, theta, rule.objective, epoch)
+    if sweep is not None:
+        return partial(_sweep, sweep)
+    in_passes = epoch.order is None and _is_known(rule.objective, data.X, data.y)
+    return _step_in_passes if in_passes else steps
+
+
+def _step_in_passes(rule, data, epoch, state):
+    """`steps` over neighbouring rows, of which each gradient is one compiled pass."""
+    return steps(rule, _Passes(data, rule.objective), epoch, state)
+
+
+class _Passes(NamedTuple):
+    """Rows whose mean gradient comes from `average_loss_and_gradient`, where that is compiled."""
+
+    data: InMemory
+    objective: Objective
+
+    def mean(self, function, theta, batch):
+        """The mean of `function`, the gradient of the objective."""
+        whole = LossAndGradient(self.objective)
+        values = average_loss_and_gradient(whole, theta, *self.data.take(batch))
+        if values is None:
+            return self.data.mean(function, theta, batch)
+        return values[1:].reshape(theta.shape)
 
 
 def _sweep(sweep, rule, data, epoch, state):
