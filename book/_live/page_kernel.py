@@ -177,7 +177,7 @@ class Session:
         elif isinstance(statement, ast.Expr):
             test = statement.value
         held = ast.unparse(test)
-        words = [c["claim"] for c in self.claims if c["holds"] in held]
+        words = [c["claim"] for c in self.claims if held in c["holds"]]
         said = str(error).strip()
         if isinstance(statement, ast.Assert):
             words = [said] if said else words
