@@ -1,6 +1,9 @@
 """Figures draw what they are given, on the axes they are given, and return them."""
 
+import base64
+import json
 import re
+import struct
 from pathlib import Path
 
 import matplotlib as mpl
@@ -8,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+import course
 import gdcourse as gd
 from gdcourse.history import Record
 from gdcourse.lesson import explorer, figures
@@ -240,3 +244,16 @@ def smallest_letters(svg, column=358):
 def test_a_drawing_without_axes_has_one_layout(ax):
     figures.passes([[[3, 1], [0]]], ax)
     assert figures.NARROW not in figures.draw_all(ax.figure)
+
+
+@pytest.mark.parametrize("path", sorted(course.BOOK.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_stored_pixels_show_the_wide_layout(path):
+    """The backend would draw them once more after the panels were stacked for a telephone."""
+    for cell in json.loads(path.read_text("utf-8"))["cells"]:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if figures.NARROW in data:
+                pixels = struct.unpack(">II", base64.b64decode(data["image/png"])[16:24])
+                svg = "".join(data["image/svg+xml"])
+                box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups()
+                np.testing.assert_allclose(pixels, 2 * np.array(box, float), atol=2)

@@ -78,7 +78,20 @@ function coloured(text) {
   return html + escape(text.slice(done));
 }
 
+/** Maths in Markdown, in the markup that the book has for it. */
+const maths = {
+  name: "maths",
+  level: "inline",
+  start: (text) => text.indexOf("$"),
+  tokenizer(text) {
+    const found = /^\$([^$\n]+)\$/.exec(text);
+    return found && { type: "maths", raw: found[0], text: found[1] };
+  },
+  renderer: ({ text }) => `<span class="math notranslate nohighlight">\\(${escape(text)}\\)</span>`,
+};
+
 marked.use({
+  extensions: [maths],
   renderer: {
     code({ text, lang }) {
       const html = lang === "python" ? coloured(text) : escape(text);

@@ -77,9 +77,14 @@ def use_style():
 def draw_all(figure):
     """Return a figure by media type: as pixels, as SVG, and as SVG for a narrow page.
 
-    The figure is left as it is on the narrow page.
+    The figure is left as it is on the narrow page, so nothing may draw it again: Jupyter would
+    take the pixels of the backend's own formatter.
     """
+    from IPython import get_ipython
     from IPython.core.pylabtools import print_figure
+
+    if shell := get_ipython():
+        shell.display_formatter.formatters["image/png"].pop(plt.Figure, None)
 
     drawn = {"image/png": print_figure(figure, base64=True)}
     drawn["image/svg+xml"] = write_svg(figure)
