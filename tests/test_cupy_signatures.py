@@ -38,7 +38,7 @@ ARRAY_NAMES = {name for name in dir(np.ndarray) if not name.startswith("_")} | {
 # What NumPy's arrays have and CuPy's lack, where no array of CuPy's can come.
 NUMPY_ONLY = {
     ("backend", "to_device"): "arrays of CuPy have returned two lines above",
-    ("compiled", "ctypes"): "the loops that Numba compiles take arrays of NumPy alone",
+    ("loops", "ctypes"): "the loops that Numba compiles take arrays of NumPy alone",
 }
 
 

@@ -96,10 +96,26 @@ def test_the_page_shows_every_chapter_once():
 SLOPE = {"claim": "", "holds": "slope / np.log(rho)", "prints": ["alpha = 1/L"]}
 
 
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_every_tag_of_a_claim_is_named(chapter):
+    tags = [tag for cell in cells_of(chapter).values() for tag in cell.tags]
+    named = {row["tag"] for row in CLAIMS[chapter] if "tag" in row}
+    assert sorted(tag for tag in tags if tag.startswith("claim-")) == sorted(named)
+
+
+def test_a_tag_alone_finds_the_cell_and_its_first_assert():
+    cells = cells_of("01_full_batch")
+    tagged = {"claim": "", "tag": "claim-factor", "prints": SLOPE["prints"]}
+    assert experiments.evidence(tagged, cells) == experiments.evidence(SLOPE, cells)
+    assert experiments.evidence(tagged | SLOPE, cells) == experiments.evidence(SLOPE, cells)
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
         ({"holds": "slope / np.log(rho) == 1"}, "no cell holds"),
+        ({"tag": "claim-nothing"}, "no cell holds, tag 'claim-nothing' holds 'slope"),
+        ({"tag": "claim-cliff"}, "no cell holds"),
         ({"holds": "1", "prints": []}, "several cells hold"),
         ({"prints": ["slope -0.004254"]}, "not printed by the cell"),
     ],
@@ -112,7 +128,7 @@ def test_a_claim_without_evidence_is_refused(change, complaint):
 
 
 def test_what_is_wrong_with_a_claim_is_told():
-    (row,) = [row for row in CLAIMS["01_full_batch"] if row["holds"] == SLOPE["holds"]]
+    (row,) = [row for row in CLAIMS["01_full_batch"] if row["tag"] == "claim-factor"]
     rows = [row | {"cites": ["Nobody1900"]}, row | {"prints": []}, row | {"holds": "no such"}]
     solved = next(
         {"claim": "", "holds": held, "prints": [line]}
@@ -125,13 +141,13 @@ def test_what_is_wrong_with_a_claim_is_told():
     assert fault == [
         "no work is called Nobody1900",
         "its cell prints, and no line is named",
-        "no cell holds 'no such'",
+        "no cell holds, tag 'claim-factor' holds 'no such'",
         "a solution is given away",
     ]
 
 
 def test_an_assert_without_a_claim_is_noticed():
-    rows = [row for row in CLAIMS["01_full_batch"] if row["holds"] != SLOPE["holds"]]
+    rows = [row for row in CLAIMS["01_full_batch"] if row["tag"] != "claim-factor"]
     assert len(unclaimed("01_full_batch", rows)) == 1
 
 
@@ -250,7 +266,7 @@ def minutes(text):
 
 def test_the_plans_for_teachers_have_the_times_of_the_chapters():
     page = (course.BOOK / "teaching.md").read_text(encoding="utf-8")
-    planned = dict(re.findall(r"^\| \[[^]]+\]\((\w+)\.ipynb\) \| (.+) \|$", page, re.M))
+    planned = dict(re.findall(r"^\| \[[^]]+\]\((\w+)\.ipynb\) \| (.+?) \|", page, re.M))
     told = {
         chapter: re.search(r"\*\*Reading time:\*\* (.*)", "\n".join(prose(chapter)))
         for chapter in CHAPTERS

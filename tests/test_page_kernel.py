@@ -10,7 +10,7 @@ import pytest
 import course
 from book._live import page_kernel
 
-CLAIMS = [{"claim": "SGD stays above the floor.", "holds": "floor < excess"}]
+CLAIMS = [{"claim": "SGD stays above the floor.", "holds": ["floor < excess"]}]
 
 
 @pytest.fixture

@@ -133,4 +133,6 @@ def save(notebook, path):
 
 def trust(path):
     """Sign a notebook for this user, so that JupyterLab shows its moving figures."""
-    NotebookNotary().sign(nbformat.read(path, as_version=4))
+    notary = NotebookNotary()
+    notary.sign(nbformat.read(path, as_version=4))
+    notary.store.close()  # its database, which Python 3.13 and later complain about

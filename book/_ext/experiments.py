@@ -29,6 +29,7 @@ class Cell(NamedTuple):
     """A code cell: its source, what it prints, and where it stands."""
 
     source: str
+    tags: list
     lines: list
     heads: dict  # of the lines that are rows of a table
     section: str
@@ -64,7 +65,12 @@ def code_cells(chapter):
                 if head is not None:
                     heads.setdefault(lines[-1], head)
             found[cell["id"]] = Cell(
-                source, lines, heads, section, gate == "start"
+                source,
+                cell["metadata"].get("tags", []),
+                lines,
+                heads,
+                section,
+                gate == "start",
             )
     return found
 
@@ -116,16 +122,14 @@ def is_assert(function):
 def evidence(claim, cells):
     """The cell, the assert and the result of a claim.
 
-    The cell is the one whose assert and whose output are as the claim
+    The cell is the one whose tag, assert and output are as the claim
     says; LookupError where there is none, or more than one.
     """
+    quoted = claim.get("holds", "")
     holding = {
-        name: [
-            held
-            for held in asserts(cell.source)
-            if claim["holds"] in held
-        ]
+        name: [held for held in asserts(cell.source) if quoted in held]
         for name, cell in cells.items()
+        if "tag" not in claim or claim["tag"] in cell.tags
     }
     found = []
     for name in (name for name, held in holding.items() if held):
@@ -142,7 +146,12 @@ def evidence(claim, cells):
     fault = "several cells hold and print" if found else "no cell holds"
     if not found and any(holding.values()):
         fault = "what is named is not printed by the cell that holds"
-    raise LookupError(f"{fault} {claim['holds']!r}: {claim['claim']}")
+    sought = " ".join(
+        f"{key} {claim[key]!r}"
+        for key in ("tag", "holds")
+        if key in claim
+    )
+    raise LookupError(f"{fault}, {sought}: {claim['claim']}")
 
 
 def shares(rows, cells):

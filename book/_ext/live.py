@@ -20,7 +20,7 @@ import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from experiments import claims
+from experiments import claims, code_cells, shares
 from gdcourse.lesson.checks import EXERCISES
 from offline_python import NODE_MODULES, ROOT, install
 from PIL import Image
@@ -319,7 +319,20 @@ def read_files():
     for name in ("__init__.py", "README.txt"):
         yield f"images/{name}", (images / name).read_bytes()
     yield "images/china.jpg", without_loss(images / "china.jpg")
-    yield "page_claims.json", json.dumps(claims()[0]).encode()
+    yield "page_claims.json", json.dumps(read_claims()).encode()
+
+
+def read_claims():
+    """The claims of each chapter, with the asserts that hold them."""
+    return {
+        chapter: [
+            {"claim": row["claim"], "holds": held}
+            for row, (_, held, _) in zip(
+                rows, shares(rows, code_cells(chapter)), strict=True
+            )
+        ]
+        for chapter, rows in claims()[0].items()
+    }
 
 
 def read_exercises():

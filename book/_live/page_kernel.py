@@ -177,7 +177,7 @@ class Session:
         elif isinstance(statement, ast.Expr):
             test = statement.value
         held = ast.unparse(test)
-        words = [c["claim"] for c in self.claims if c["holds"] in held]
+        words = [c["claim"] for c in self.claims if held in c["holds"]]
         said = str(error).strip()
         if isinstance(statement, ast.Assert):
             words = [said] if said else words
@@ -418,7 +418,7 @@ def prepare():
     wait_for_ticks()
     stand_in_for_node()
     stand_in_for_pictures()
-    import gdcourse  # most pages need these
+    import gdcourse
     import gdcourse.lesson.figures  # noqa: F401
     import scipy.stats  # noqa: F401
 

@@ -24,7 +24,8 @@ AT_REST = "!document.querySelector('[data-live=waiting], [data-live=running]')"
 NUMBER = re.compile(r"[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
 # Past the edge of stability the last bit of a sum decides: two machines differ there as well.
 CHAOS = {"tradeoffs-49", "tradeoffs-55"}
-FORBID = "Object.defineProperty(window, 'localStorage', {get() { throw new Error('forbidden') }})"
+FORBID = """Object.defineProperty(window, "localStorage", {
+    get() { throw new Error("forbidden") }, configurable: true })"""
 LAST = "[...cell.querySelectorAll(':scope > .cell_output')].at(-1)"
 TABLES = """[...cell.querySelectorAll(":scope > .cell_output")]
     .map(output => [...output.querySelectorAll("th, td")]
