@@ -19,6 +19,7 @@ from gdcourse.noise import gradient_variance
 from gdcourse.objectives import LeastSquares
 from gdcourse.rows import open_problem
 from gdcourse.run import descend
+from gdcourse.sampling import WithReplacement
 
 __all__ = [
     "Fit",
@@ -33,6 +34,7 @@ __all__ = [
     "largest_curvature",
     "peak_memory",
     "relative_error",
+    "seconds_in_rounds",
     "seconds_per_step",
     "steps_to_target",
     "tune",
@@ -154,6 +156,8 @@ class TunedSteps(NamedTuple):
         Of `steps`.
     scores : dict
         The mean number of steps on the seeds of the search, for every rate tried.
+    runs : Runs
+        Those of the report, as `descend_many` returns them.
     """
 
     learning_rate: float
@@ -161,6 +165,7 @@ class TunedSteps(NamedTuple):
     mean: float
     standard_error: float
     scores: dict
+    runs: object
 
 
 @parameters_of(updates)
@@ -219,7 +224,7 @@ def steps_to_target(
     of_seeds = starts.shape[0] == len(search_seeds) + len(report_seeds) and starts.ndim > 1
 
     def run(rate, seeds, starts):
-        runs = descend_many(
+        return descend_many(
             X,
             y,
             starts,
@@ -231,14 +236,17 @@ def steps_to_target(
             target=target,
             **options,
         )
-        return runs.steps_to(target)
 
     cut = len(search_seeds)
     for_search, for_report = (starts[:cut], starts[cut:]) if of_seeds else (starts, starts)
-    rate, scores = tune(lambda rate: run(rate, search_seeds, for_search).mean(), guess, factor)
-    steps = run(rate, report_seeds, for_report)
+    def score(rate):
+        return run(rate, search_seeds, for_search).steps_to(target).mean()
+
+    rate, scores = tune(score, guess, factor)
+    runs = run(rate, report_seeds, for_report)
+    steps = runs.steps_to(target)
     error = np.std(steps, ddof=1) / len(steps) ** 0.5 if len(steps) > 1 else np.nan
-    return TunedSteps(rate, steps, float(steps.mean()), float(error), scores)
+    return TunedSteps(rate, steps, float(steps.mean()), float(error), scores, runs)
 
 
 class Fit(NamedTuple):
@@ -591,3 +599,62 @@ def relative_error(found, expected):
     if found.shape != expected.shape:
         raise ValueError(f"found must have shape {expected.shape}, got {found.shape}")
     return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+
+
+@parameters_of(updates)
+def seconds_in_rounds(
+    X,
+    y,
+    theta_init,
+    batch_sizes,
+    *,
+    objective=LeastSquares(),
+    scheme=WithReplacement,
+    n_rounds=10,
+    n_steps=10,
+    repeats=1,
+):
+    """The seconds of a step at several batch sizes, `seconds_per_step` after another in rounds.
+
+    A busy moment of the machine then spoils a round and not a batch size: take the least over
+    the rounds.
+
+    Parameters
+    ----------
+    batch_sizes : (m,) array of int
+        All of them are timed in every round.
+    scheme : callable
+        Makes the sampler from a batch size.
+    n_rounds : int
+        How often.
+    n_steps : int, or callable
+        Steps in a measurement; a function tells it from the batch size.
+    repeats : int
+        Measurements of each size in a round, of which the least counts.
+
+    Returns
+    -------
+    (n_rounds, m) NumPy array
+
+    Examples
+    --------
+    >>> seconds_in_rounds([[1.0], [1.0]], [1.0, 3.0], [0.0], [1, 2], n_rounds=3).shape
+    (3, 2)
+    """
+    shared = {"objective": objective, "repeats": repeats}
+    return np.array(
+        [
+            [
+                seconds_per_step(
+                    X,
+                    y,
+                    theta_init,
+                    batches=scheme(b),
+                    n_steps=n_steps(b) if callable(n_steps) else n_steps,
+                    **shared,
+                )
+                for b in map(int, batch_sizes)
+            ]
+            for _ in range(validation.check_count("n_rounds", n_rounds))
+        ]
+    )

@@ -15,6 +15,7 @@ __all__ = [
     "contours",
     "curve",
     "legend_above",
+    "lines",
     "mark",
     "order_strips",
     "passes",
@@ -352,4 +353,34 @@ def mark(x, text, ax, *, height=0.97, side="right"):
         color="0.35",
         fontsize=9,
     )
+    return ax
+
+
+def lines(x, named, ax, *, look=None, **properties):
+    """Rows of numbers over one horizontal axis, both scales logarithmic, each by its name.
+
+    Colour, dashes and mark are those of what is no variant: the first row has the first of the
+    style's colours, a whole line and dots.
+
+    Parameters
+    ----------
+    x : (m,) array
+        The horizontal axis of all of them.
+    named : dict of (m,) arrays
+        By what the legend calls them; what is NaN is left out.
+    ax : matplotlib.axes.Axes
+        Axes to draw on.
+    look : dict, optional
+        Properties of every line, as of ``ax.plot``.
+    **properties : optional
+        Of the axes, as of ``ax.set``.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        `ax`.
+    """
+    for (name, values), style in zip(named.items(), ("o-", "s--", "^:", "D-."), strict=False):
+        ax.plot(x, values, style, label=name, **{"markersize": 4} | (look or {}))
+    ax.set(**{"xscale": "log", "yscale": "log"} | properties)
     return ax
