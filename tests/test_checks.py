@@ -471,7 +471,7 @@ def block_of_steps(X, y, theta, learning_rate):
 """,
     ),
     (
-        "8.1",
+        "8.4",
         """
 import numpy as np
 def without_one(shards, missing, alpha, n_steps):
@@ -484,7 +484,7 @@ def without_one(shards, missing, alpha, n_steps):
 """,
     ),
     (
-        "8.2",
+        "8.1",
         """
 import numpy as np
 def variance_of(G, block, memory, batch):
@@ -497,13 +497,13 @@ def variance_of(G, block, memory, batch):
 """,
     ),
     (
-        "8.4",
+        "8.5",
         """
 import numpy as np
 def once(shards): return sum(np.linalg.pinv(X) @ y for X, y in shards) / len(shards)
 """,
     ),
-    ("8.5", "def goes_on_at(k, t): return t - t % k"),
+    ("8.3", "def goes_on_at(k, t): return t - t % k"),
     (
         "9.1",
         """
@@ -963,7 +963,7 @@ MISTAKES = {
         ("xp.tril(X @ X.T, k=-1)", "X @ X.T", "only the part"),
         (" + learning_rate * below", "", "every row sees"),
     ],
-    "8.1": [
+    "8.4": [
         ("missing(t)", "missing(t + 1)", "the first step is"),
         ("if j != k]", "if j == k]", "left out"),
         ("alpha, n_steps):\n", "alpha, n_steps):\n    alpha = 0.75 * alpha\n", "did answer"),
@@ -971,7 +971,7 @@ MISTAKES = {
         ("M @ theta + push", "M @ theta - push", "off by"),
         ("maps[missing(t)]", "maps[3]", "off by"),
     ],
-    "8.2": [
+    "8.1": [
         ("return of_buffer + gd", "return gd", "buffer itself varies"),
         (" - of_buffer", "", "less than σ²"),
         (
@@ -987,7 +987,7 @@ MISTAKES = {
             "full shuffle",
         ),
     ],
-    "8.3": [
+    "8.2": [
         ("", "shares = shares[::-1]", "the other network"),
         ("", "shares = [[100 * v for v in row] for row in shares]", "below 1"),
         ("", "shares[0][1] = shares[0][0]", "with 1 byte a value"),
@@ -995,7 +995,7 @@ MISTAKES = {
         ("", "shares[0] = [v / (1 - v) for v in shares[0]]", "of the whole step"),
         ("", "shares = shares[0]", "shape (2, 4)"),
     ],
-    "8.4": [
+    "8.5": [
         ("np.mean(own, axis=0)", "np.sum(own, axis=0)", "a sum"),
         ("np.mean(own, axis=0)", "own[0]", "one worker"),
         ("np.mean(own, axis=0)", "np.median(own, axis=0)", "not a median"),
@@ -1011,7 +1011,7 @@ MISTAKES = {
         ),
         ("np.mean(own, axis=0)", "-np.mean(own, axis=0)", "off by"),
     ],
-    "8.5": [
+    "8.3": [
         ("fails_at // record_every * record_every", "fails_at", "not in the file"),
         ("fails_at // record_every * record_every", "fails_at // record_every", "not its step"),
         ("fails_at // record_every * record_every", "0", "before the failure"),

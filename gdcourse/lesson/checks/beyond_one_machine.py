@@ -10,7 +10,7 @@ from gdcourse.lesson.checks.exercise import call, compare, exercise, expect, num
 
 
 @exercise(
-    "8.1",
+    "8.4",
     "ex-beyond-slowest",
     '''
 def without_one(shards, missing, alpha, n_steps):
@@ -58,7 +58,7 @@ def without_one(answer):
 
 
 @exercise(
-    "8.2",
+    "8.1",
     "ex-beyond-buffer",
     '''
 def variance_of(G, block, memory, batch):
@@ -110,7 +110,7 @@ def variance_of(answer):
 
 
 @exercise(
-    "8.3",
+    "8.2",
     "ex-beyond-compress",
     """
 # The share of a step spent talking: short reach, then long reach; in each row as it is,
@@ -168,7 +168,7 @@ def shares(answer):
 
 
 @exercise(
-    "8.4",
+    "8.5",
     "ex-beyond-oneshot",
     '''
 def once(shards):
@@ -204,7 +204,7 @@ def once(answer):
 
 
 @exercise(
-    "8.5",
+    "8.3",
     "ex-beyond-client",
     '''
 def goes_on_at(record_every, fails_at):
