@@ -928,28 +928,28 @@ MISTAKES = {
     ],
     "7.3": [
         (
-            "memory_plan(n_parameters, activations, 1, recipe, budget)",
+            "max(0, int(left // (4 * activations)))",
             "(budget - 4 * n_parameters) // (4 * activations)",
             "as large as the parameters",
         ),
         (
-            "memory_plan(n_parameters, activations, 1, recipe, budget)",
+            "max(0, int(left // (4 * activations)))",
             "budget // (4 * activations)",
             "need room",
         ),
         (
-            "memory_plan(n_parameters, activations, 1, recipe, budget)",
+            "max(0, int(left // (4 * activations)))",
             "(budget - 16 * n_parameters) // (4 * activations)",
             "keeps no state",
         ),
         (
-            "activations, 1, recipe, budget)",
-            "activations, 1, recipe, budget) + 1",
+            "int(left // (4 * activations)))",
+            "int(left // (4 * activations))) + 1",
             "more than there is",
         ),
-        ("activations, 1, recipe, budget)", "activations, 1, recipe, budget) - 1", "leaves room"),
+        ("(4 * activations)))", "(4 * activations))) - 1", "leaves room"),
         (
-            "memory_plan(n_parameters, activations, 1, recipe, budget)",
+            "max(0, int(left // (4 * activations)))",
             "(budget - 8 * n_parameters) / (4 * activations)",
             "rows are whole",
         ),
