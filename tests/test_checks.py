@@ -57,7 +57,9 @@ def printed():
 
 def cells_of(label):
     """The cells of a chapter up to the end of the solution of `label`, and where it begins."""
-    (texts,) = (texts for _, texts in chapters() if any(f":label: {label}\n" in t[1] for t in texts))
+    (texts,) = (
+        texts for _, texts in chapters() if any(f":label: {label}\n" in t[1] for t in texts)
+    )
     begins = None
     for place, (kind, text, _) in enumerate(texts):
         if kind == "markdown":

@@ -6,6 +6,7 @@ survive colour blindness.
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 
 __all__ = [
     "COLOURS",
@@ -21,6 +22,7 @@ __all__ = [
     "passes",
     "path",
     "points_and_theory",
+    "shades",
     "use_style",
 ]
 
@@ -380,7 +382,39 @@ def lines(x, named, ax, *, look=None, **properties):
     matplotlib.axes.Axes
         `ax`.
     """
-    for (name, values), style in zip(named.items(), ("o-", "s--", "^:", "D-."), strict=False):
-        ax.plot(x, values, style, label=name, **{"markersize": 4} | (look or {}))
+    looks = zip("os^D", ("-", "--", ":", "-."), strict=True)
+    for (name, values), (marker, dashes) in zip(named.items(), looks, strict=False):
+        style = {"marker": marker, "linestyle": dashes, "markersize": 4} | (look or {})
+        ax.plot(x, values, label=name, **style)
     ax.set(**{"xscale": "log", "yscale": "log"} | properties)
     return ax
+
+
+def shades(batch_sizes, n_samples):
+    """A colour for each batch size: of SGD for one row, of the full batch for all, else a green.
+
+    Parameters
+    ----------
+    batch_sizes : sequence of int
+        From the smallest to the largest; those between 1 and `n_samples` have greens, from light
+        to dark.
+    n_samples : int
+        n, rows in all.
+
+    Returns
+    -------
+    dict of str
+        The colour by the batch size.
+
+    Examples
+    --------
+    >>> shades([1, 16, 100], 100)[16].upper() == COLOURS["mini-batch"]
+    True
+    """
+    ends = {1: COLOURS["SGD"], n_samples: COLOURS["full batch"]}
+    between = [b for b in batch_sizes if b not in ends]
+    greens = "#7fcfb9", COLOURS["mini-batch"], "#00543d"
+    ramp = LinearSegmentedColormap.from_list("", greens, N=257)
+    places = np.linspace(0, 1, len(between)) if len(between) > 1 else [0.5]
+    ends |= {b: to_hex(ramp(place)) for b, place in zip(between, places, strict=True)}
+    return {b: ends[b] for b in batch_sizes}

@@ -183,8 +183,8 @@ valley = ...
     level=2,
     points=3,
     hints=(
-        "`tuned` returns the best rate, the mean excess loss and its standard error, at each mark.",
-        "n_steps = 20 * (5000 // b); valley collects tuned(X, y, b, [n_steps], 20, seed)[1][0].",
+        "`tuned_excess` returns the best rates, mean excess losses and their errors, mark by mark.",
+        "n_steps = 20 * (5000 // b); collect tuned_excess(X, y, b, [n_steps], 20, grid).mean[0].",
     ),
 )
 def valley(answer):
