@@ -138,7 +138,7 @@ def answer_of(name, source):
 
 # Where an answer takes long to measure: what the solution has printed, and how it is read.
 STORED = {
-    "3.4": (r"excess (\S+)", list),
+    "3.2": (r"excess (\S+)", list),
     "4.1": (r"a factor (\S+)", lambda found: found[::-1]),
     "4.4": (r"(?:linear|root): ([\d.]+)", list),
     "9.2": (
@@ -176,7 +176,7 @@ def of_exercises(rows):
     return [pytest.param(*row, marks=[pytest.mark.slow] * (row[0] in SLOW)) for row in rows]
 
 
-SLOW = {"3.4", "4.4", "6.5", "9.2", "11.1", "11.3", "11.4", "11.5"}  # runs, and a picture
+SLOW = {"3.2", "4.4", "6.5", "9.2", "11.1", "11.3", "11.4", "11.5"}  # runs, and a picture
 every_exercise = pytest.mark.parametrize("name", of_exercises((name,) for name in EXERCISES))
 
 
@@ -318,9 +318,9 @@ def minibatch(X, y, theta, b, alpha, n_epochs, rng, drop_last=False):
     return theta
 """,
     ),
-    ("3.2", "def batch_for(ratio, epsilon, n): return n / (1 + (n - 1) * epsilon**2 / ratio)"),
+    ("3.3", "def batch_for(ratio, epsilon, n): return n / (1 + (n - 1) * epsilon**2 / ratio)"),
     (
-        "3.3",
+        "3.4",
         """
 def pair_ratio(errors, epoch):
     e = [errors[rows].sum(axis=0) for rows in epoch]
@@ -690,7 +690,7 @@ MISTAKES = {
         ("len(y) // b * b", "(len(y) - 1) // b * b", "full batch is left out"),
         ("range(0, stop, b)", "range(0, stop - b, b)", "short batch is left out"),
     ],
-    "3.2": [
+    "3.3": [
         ("n / (1 + (n - 1) / q)", "q", "with replacement"),
         ("epsilon**2", "epsilon", "square of epsilon"),
         ("ratio / epsilon**2", "ratio", "where is epsilon"),
@@ -698,7 +698,7 @@ MISTAKES = {
         ("ratio / epsilon**2", "ratio**0.5 / epsilon", "one of squares"),
         ("return int", "return -int", "your batch size is -"),
     ],
-    "3.3": [
+    "3.4": [
         ("return pairs", "return -pairs", "sign is turned"),
         ("(k * (k - 1))", "k**2", "not k²"),
         ("(k * (k - 1))", "k", "mean over pairs"),
@@ -706,7 +706,7 @@ MISTAKES = {
         ("return pairs / (np.trace(gram) / k)", "return -1 / (k - 1)", "measure it"),
         ("(np.trace(gram) / k)", "(np.trace(gram) / k) ** 0.5", "your ratio is too"),
     ],
-    "3.4": [
+    "3.2": [
         ("", "valley = valley[::-1]", "how many steps"),
         ("", "valley[2] *= 2", "full batch ends lower"),
         ("", "valley = valley[:2]", "shape (2,)"),
