@@ -382,14 +382,14 @@ def never_seen(scheme, n, n_epochs, rng):
     return len(left)
 """,
     ),
+    ("5.4", "def equal_at(S, E, S_2, E_2): return -(E - E_2) / (S - S_2)"),
     (
-        "5.4",
+        "5.5",
         """
 import math
 def matched_momentum(m, factor): return -math.expm1(math.log1p(-m) / factor)
 """,
     ),
-    ("5.5", "def equal_at(S, E, S_2, E_2): return -(E - E_2) / (S - S_2)"),
     (
         "6.1",
         """
@@ -797,14 +797,6 @@ MISTAKES = {
         ("int(np.sum(~seen))", "np.mean(~seen)", "too small"),
     ],
     "5.4": [
-        ("(1 / factor)", "factor", "fade less"),
-        ("1 - (1 - m) ** (1 / factor)", "m / factor", "small m alone"),
-        ("1 - (1 - m) ** (1 / factor)", "m", "remembers fewer"),
-        ("1 - (1 - m) ** (1 / factor)", "(1 - m) ** (1 / factor)", "what is kept"),
-        ("1 - (1 - m) ** (1 / factor)", "m * factor", "fade less"),
-        ("1 - (1 - m) ** (1 / factor)", "(1 - m) ** (1 / factor) - 1", "too small"),
-    ],
-    "5.5": [
         (
             "(other_samples - samples) / (steps - other_steps)",
             "(steps - other_steps) / (other_samples - samples)",
@@ -827,6 +819,14 @@ MISTAKES = {
             "other_samples - samples",
             "too large",
         ),
+    ],
+    "5.5": [
+        ("(1 / factor)", "factor", "fade less"),
+        ("1 - (1 - m) ** (1 / factor)", "m / factor", "small m alone"),
+        ("1 - (1 - m) ** (1 / factor)", "m", "remembers fewer"),
+        ("1 - (1 - m) ** (1 / factor)", "(1 - m) ** (1 / factor)", "what is kept"),
+        ("1 - (1 - m) ** (1 / factor)", "m * factor", "fade less"),
+        ("1 - (1 - m) ** (1 / factor)", "(1 - m) ** (1 / factor) - 1", "too small"),
     ],
     "6.1": [
         ("yield from rng.permutation(deck)", "yield from deck", "shuffle"),

@@ -149,6 +149,12 @@ def test_what_was_handed_in_is_found_wherever_it_lies(tmp_path):
     assert {row["message"] for row in table.values()} == {"not begun"}
 
 
+def test_a_notebook_without_an_exercise_hides_no_message_of_another():
+    marks = (0, grading.NOT_BEGUN), (0, "a mistake"), (3, "right")
+    assert max(marks[:2], key=grading.rank) == marks[1]
+    assert max(marks, key=grading.rank) == marks[2]
+
+
 def test_a_grade_needs_one_folder(tmp_path):
     assert course.grade() == "Name the folder with what was handed in, got nothing."
     assert "got no such folder" in course.grade("no such folder")

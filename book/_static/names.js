@@ -3,6 +3,10 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const summary of document.querySelectorAll("summary[aria-label]")) {
     summary.removeAttribute("aria-label"); // its own text, "Show code cell source", is the name
   }
+  for (const arrow of document.querySelectorAll(".bd-links summary")) {
+    const chapter = arrow.closest("li").querySelector("a").textContent;
+    arrow.setAttribute("aria-label", `More of ${chapter}`); // the theme draws it without a word
+  }
   for (const list of document.querySelectorAll(".citation-list")) {
     list.removeAttribute("role"); // its entries are no list items
   }

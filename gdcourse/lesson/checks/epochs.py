@@ -174,6 +174,39 @@ def never_seen(answer):
 
 @exercise(
     "5.4",
+    "ex-epochs-clocks",
+    '''
+def equal_at(steps, samples, other_steps, other_samples):
+    """The t_0 / c at which two runs take the same time."""
+    ...
+''',
+    minutes=20,
+    level=2,
+    points=3,
+    hints=(
+        "Write down the seconds of each run and set them equal.",
+        "t_0·S + c·E = t_0·S' + c·E'; solve for t_0/c.",
+    ),
+)
+def equal_at(answer):
+    for S, E, S2, E2 in ((1000, 1000, 60, 2400), (60, 2400, 20, 60_000), (500, 4000, 100, 9000)):
+        found = number(call(answer, S, E, S2, E2), "your ratio")
+        seconds = [found * steps + samples for steps, samples in ((S, E), (S2, E2))]
+        right = (E2 - E) / (S - S2)
+        compare(
+            found,
+            right,
+            f"at your t_0/c the two runs take {seconds[0]:,.0f} and {seconds[1]:,.0f} times c: it",
+            (1 / right, "t_0/c, not c/t_0"),
+            (-right, "look at the signs"),
+            ((E2 / S2 - E / S), "times are added up, not times a step"),
+            (E2 / E * S2 / S, "compare sums of two prices, not products of ratios"),
+        )
+    return "both runs take the same time there, for three pairs"
+
+
+@exercise(
+    "5.5",
     "ex-epochs-running-statistics",
     '''
 def matched_momentum(m, factor):
@@ -206,36 +239,3 @@ def matched_momentum(answer):
             rtol=1e-3,
         )
     return "the old average fades as fast in samples, for four cases"
-
-
-@exercise(
-    "5.5",
-    "ex-epochs-clocks",
-    '''
-def equal_at(steps, samples, other_steps, other_samples):
-    """The t_0 / c at which two runs take the same time."""
-    ...
-''',
-    minutes=20,
-    level=2,
-    points=3,
-    hints=(
-        "Write down the seconds of each run and set them equal.",
-        "t_0·S + c·E = t_0·S' + c·E'; solve for t_0/c.",
-    ),
-)
-def equal_at(answer):
-    for S, E, S2, E2 in ((1000, 1000, 60, 2400), (60, 2400, 20, 60_000), (500, 4000, 100, 9000)):
-        found = number(call(answer, S, E, S2, E2), "your ratio")
-        seconds = [found * steps + samples for steps, samples in ((S, E), (S2, E2))]
-        right = (E2 - E) / (S - S2)
-        compare(
-            found,
-            right,
-            f"at your t_0/c the two runs take {seconds[0]:,.0f} and {seconds[1]:,.0f} times c: it",
-            (1 / right, "t_0/c, not c/t_0"),
-            (-right, "look at the signs"),
-            ((E2 / S2 - E / S), "times are added up, not times a step"),
-            (E2 / E * S2 / S, "compare sums of two prices, not products of ratios"),
-        )
-    return "both runs take the same time there, for three pairs"
