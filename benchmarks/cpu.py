@@ -1,6 +1,7 @@
 """One epoch of gradient descent on one processor thread, beside the peers that are installed.
 
-Every contestant is handed the same rows in the same order, and its parameters are compared
+Loops against loops, an order drawn for each epoch and nothing recorded; `calls` compares whole
+calls. Every contestant is handed the same rows in the same order, and its parameters are compared
 with ours before the clock starts. The contestants then take turns, round after round, so that
 a machine that slows down slows all of them. Figures are nanoseconds a sample.
 """
@@ -21,7 +22,7 @@ from importlib.util import find_spec
 import numpy as np
 
 import gdcourse as gd
-from benchmarks import many, memory
+from benchmarks import calls, clock, many, memory, perceptron, roofline
 from benchmarks.gpu import FOLDER, processor
 from gdcourse.lesson import data
 from gdcourse.lesson import tables as results
@@ -29,6 +30,7 @@ from gdcourse.lesson import tables as results
 COLUMNS = ("model", "n", "d", "dtype", "b", "epochs", "who", "median", "low", "high", "ours_is")
 RATE = {"least squares": 0.2, "logistic": 0.5, "softmax": 0.5}
 N_CLASSES = 10
+SLOW = "PyTorch, DataLoader", "PyTorch, fused SGD"  # which get fewer rows
 
 
 def objective_of(model):
@@ -94,32 +96,6 @@ def plain_loop(model, X, y, theta, b, rate, n_epochs, seed):
     return theta
 
 
-def scikit_learn(model, X, y, theta, b, rate, n_epochs, seed, shuffle=True):
-    """SGDRegressor or SGDClassifier, which know only b = 1 and shuffle by themselves.
-
-    Their look for values that are not finite is left out, as our own is.
-    """
-    from sklearn import config_context
-    from sklearn.linear_model import SGDClassifier, SGDRegressor
-
-    kind, loss = (SGDRegressor, "squared_error")
-    if model == "logistic":
-        kind, loss = (SGDClassifier, "log_loss")
-    estimator = kind(
-        loss=loss,
-        penalty=None,
-        fit_intercept=False,
-        learning_rate="constant",
-        eta0=rate,
-        max_iter=n_epochs,
-        tol=None,
-        shuffle=shuffle,
-        random_state=seed,
-    )
-    with config_context(assume_finite=True, skip_parameter_validation=True):
-        return estimator.fit(X, y, coef_init=theta.copy()).coef_.ravel()
-
-
 def torch_slopes(model, z, y):
     """The slope of the loss in the predictions, in PyTorch."""
     import torch
@@ -171,6 +147,32 @@ def torch_expert_loop(model, X, y, theta, b, rate, n_epochs, seed):
     return theta.numpy()
 
 
+def torch_loss(model, z, y):
+    """The mean loss of predictions, in PyTorch."""
+    from torch.nn import functional
+
+    if model == "least squares":
+        return 0.5 * functional.mse_loss(z, y)
+    if model == "logistic":
+        return functional.binary_cross_entropy_with_logits(z, y)
+    return functional.cross_entropy(z, y.long())
+
+
+def torch_fused_sgd(model, X, y, theta, b, rate, n_epochs, seed):
+    """A batch indexed at a time, autograd, and optim.SGD in its fused form."""
+    import torch
+
+    theta = torch.from_numpy(theta.copy()).requires_grad_()
+    X, y = torch.from_numpy(X), torch.from_numpy(y)
+    optimizer = torch.optim.SGD([theta], lr=rate, fused=True)
+    for order in orders(len(X), n_epochs, seed):
+        for batch in torch.from_numpy(order).split(b):
+            optimizer.zero_grad()
+            torch_loss(model, X[batch] @ theta, y[batch]).backward()
+            optimizer.step()
+    return theta.detach().numpy()
+
+
 def torch_data_loader(model, X, y, theta, b, rate, n_epochs, seed):
     """What tutorials show: DataLoader, autograd and optim.SGD."""
     import torch
@@ -185,11 +187,6 @@ def torch_data_loader(model, X, y, theta, b, rate, n_epochs, seed):
         def __len__(self):
             return len(X)
 
-    losses = {
-        "least squares": lambda z, y: 0.5 * torch.nn.functional.mse_loss(z, y),
-        "logistic": torch.nn.functional.binary_cross_entropy_with_logits,
-        "softmax": lambda z, y: torch.nn.functional.cross_entropy(z, y.long()),
-    }
     theta = torch.from_numpy(theta.copy()).requires_grad_()
     rows = torch.utils.data.TensorDataset(torch.from_numpy(X), torch.from_numpy(y))
     loader = torch.utils.data.DataLoader(rows, batch_size=b, sampler=Shuffled())
@@ -197,7 +194,7 @@ def torch_data_loader(model, X, y, theta, b, rate, n_epochs, seed):
     for _ in range(n_epochs):
         for X_batch, y_batch in loader:
             optimizer.zero_grad()
-            losses[model](X_batch @ theta, y_batch).backward()
+            torch_loss(model, X_batch @ theta, y_batch).backward()
             optimizer.step()
     return theta.detach().numpy()
 
@@ -235,14 +232,13 @@ def jax_scan(model, X, y, theta, b, rate, n_epochs, seed):
 def contestants(model, b, X, y):
     """Name -> function for all that are installed and can do this case."""
     found = {"gdcourse": ours, "plain NumPy loop": plain_loop}
-    if b == 1 and model != "softmax":
-        found["scikit-learn"] = scikit_learn
     if find_spec("torch"):
         import torch
 
         torch.set_num_threads(1)
         found["PyTorch, index loop"] = torch_index_loop
         found["PyTorch, expert loop"] = torch_expert_loop
+        found["PyTorch, fused SGD"] = torch_fused_sgd
         found["PyTorch, DataLoader"] = torch_data_loader
     if find_spec("jax"):
         import jax
@@ -259,14 +255,10 @@ def check(model, found, X, y, theta, b, rate):
     scale = np.abs(expected).max()
     tolerance = 1e-9 if X.dtype == np.float64 else 1e-3
     for who, function in found.items():
-        if who == "PyTorch, DataLoader" and len(X) // b > 5000:
+        if who in SLOW and len(X) // b > 5000:
             rows = slice(0, 5000 * b)
             wanted, _ = ours(model, X[rows], y[rows], theta, b, rate, 1, 0)
             got = function(model, X[rows], y[rows], theta, b, rate, 1, 0)
-        elif who == "scikit-learn":  # its shuffle is its own; in file order both must agree
-            in_order = {"batches": gd.InOrder(1), "learning_rate": rate, "n_epochs": 1}
-            wanted = gd.descend(X, y, theta, objective=objective_of(model), **in_order).theta
-            got = function(model, X, y, theta, b, rate, 1, 0, shuffle=False)
         else:
             wanted = expected
             got = function(model, X, y, theta, b, rate, 1, 0)
@@ -279,7 +271,7 @@ def check(model, found, X, y, theta, b, rate):
 def seconds_of(who, function, model, X, y, theta, b, rate, n_epochs, seed):
     """Seconds and samples of one run; the slowest contestants run on fewer rows."""
     rows = len(X)
-    if who == "PyTorch, DataLoader":
+    if who in SLOW:
         rows = min(rows, 2000 * b)
     elif b == 1 and who in ("PyTorch, index loop", "PyTorch, expert loop", "plain NumPy loop"):
         rows = min(rows, 50_000)
@@ -345,6 +337,15 @@ def whole_passes(rounds, n=1_000_000, d=20):
     def bare_products():
         return X.T @ (X @ theta)
 
+    def bare_steps():
+        at = theta
+        for _ in range(50):
+            at = at - 0.5 / n * (X.T @ (X @ at - y))
+        return at
+
+    def recorded_steps():
+        return gd.batch_gradient_descent(X, y, theta, 0.5, 50, 0.0).theta
+
     def compressed():
         return descent(*gd.compress(X, y), 200)()
 
@@ -353,6 +354,8 @@ def whole_passes(rounds, n=1_000_000, d=20):
         return np.sum((gradients - gradients.mean(axis=0)) ** 2) / n
 
     full, small = descent(X, y, 200)().theta, compressed().theta
+    if np.abs(recorded_steps() - bare_steps()).max() > 1e-10:
+        raise SystemExit("the path of bare products is another one")
     if np.abs(full - small).max() > 1e-10:
         raise SystemExit("the path on compressed rows is another one")
     if abs(materialised() / gd.gradient_variance(model, theta, X, y) - 1) > 1e-10:
@@ -364,6 +367,7 @@ def whole_passes(rounds, n=1_000_000, d=20):
             "two bare products",
             bare_products,
         ),
+        ("50 recorded steps", recorded_steps, "50 steps of two products", bare_steps),
         ("200 steps, compressed", compressed, "200 steps, all rows", descent(X, y, 200)),
         (
             "gradient_variance",
@@ -373,16 +377,9 @@ def whole_passes(rounds, n=1_000_000, d=20):
         ),
     ]
     for name, first, other_name, second in pairs:
-        times = {name: [], other_name: []}
-        for _ in range(rounds):
-            for who, function in ((name, first), (other_name, second)):
-                start = time.perf_counter()
-                function()
-                times[who].append(1e9 * (time.perf_counter() - start) / n)
-        ratios = [b / a for a, b in zip(times[name], times[other_name], strict=True)]
-        for who, values in times.items():
-            ratio = statistics.median(ratios) if who == other_name else 1
-            yield figures_row(("least squares", n, d, "float64", n, 1), who, values, ratio)
+        times = clock.take_turns({name: first, other_name: second}, rounds)
+        case = {"model": "least squares", "n": n, "d": d, "dtype": "float64", "b": n, "epochs": 1}
+        yield from clock.rows(times, name, 1e-9 * n, **case)
 
 
 FIRST_CALL = """
@@ -416,6 +413,24 @@ NANOSECONDS = (
 )
 OTHERS = {  # what measures, and what its figures are
     "passes": (whole_passes, NANOSECONDS),
+    "calls": (
+        calls.compare,
+        "nanoseconds a sample of whole calls, with their default checks, records and shuffling, "
+        "compilation not: median, lowest and highest of {rounds} rounds in which the contestants "
+        "take turns; ours_is: how many times faster gdcourse is, the median over the rounds",
+    ),
+    "fits": (
+        calls.fits,
+        "milliseconds of a whole fit: median, lowest and highest of {rounds} rounds in which the "
+        "contestants take turns; loss: where it ends; above: how far above the lowest of them",
+    ),
+    "perceptron": (perceptron.compare, NANOSECONDS),
+    "roofline": (
+        roofline.measure,
+        "a sample: bytes that have to be read, operations, the nanoseconds that each takes at the "
+        "ceilings of this machine, those measured, medians of {rounds} rounds, and the share of "
+        "the higher ceiling in them",
+    ),
     "many": (
         many.compare,
         "nanoseconds a sample of one of 64 runs of single rows, on all cores, drawing included and "

@@ -7,13 +7,13 @@ compared with ours before the clock starts. Figures are nanoseconds a sample of 
 """
 
 import os
-import statistics
-import time
+from functools import partial
 from importlib.util import find_spec
 
 import numpy as np
 
 import gdcourse as gd
+from benchmarks import clock
 from gdcourse.lesson import data
 
 N_RUNS, N_EPOCHS, RATE = 64, 10, 1e-3
@@ -40,27 +40,11 @@ def compare(rounds):
                 np.testing.assert_allclose(function(X, y), expected, rtol=1e-8, atol=1e-12)
             else:
                 assert np.isfinite(function(X, y)).all()
-        times = {who: [] for who in contestants}
-        for _ in range(rounds):
-            for who, function in contestants.items():
-                start = time.perf_counter()
-                function(X, y)
-                times[who].append(
-                    (time.perf_counter() - start) * 1e9 / (len(X) * N_RUNS * N_EPOCHS)
-                )
-        for who, found in times.items():
-            ratios = [theirs / own for theirs, own in zip(found, times["gdcourse"], strict=True)]
-            yield {
-                "problem": name,
-                "n": len(X),
-                "d": X.shape[1],
-                "runs": N_RUNS,
-                "who": who,
-                "median": f"{statistics.median(found):.1f}",
-                "low": f"{min(found):.1f}",
-                "high": f"{max(found):.1f}",
-                "ours_is": f"{statistics.median(ratios):.2f}",
-            }
+        calls = {who: partial(function, X, y) for who, function in contestants.items()}
+        case = {"problem": name, "n": len(X), "d": X.shape[1], "runs": N_RUNS}
+        samples = len(X) * N_RUNS * N_EPOCHS
+        times = clock.take_turns(calls, rounds)
+        yield from clock.rows(times, "gdcourse", 1e-9 * samples, **case)
 
 
 def ours(X, y):

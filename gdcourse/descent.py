@@ -136,10 +136,12 @@ def _update(rule, data, epochs, state):
                 raise
 
 
-def open_descent(X, y, theta_init, objective, batches, learning_rate, momentum, nesterov):
+def open_descent(
+    X, y, theta_init, objective, batches, learning_rate, momentum, nesterov, *, look=True
+):
     """The rule, the owner of the rows and the start of a descent, from checked arguments."""
     with validation.call_theta("theta_init"):
-        objective, theta, data = open_problem(objective, theta_init, X, y)
+        objective, theta, data = open_problem(objective, theta_init, X, y, look=look)
     schedule = as_schedule(learning_rate)
     rate_at(schedule, 0)
     validation.check_sampler(batches)

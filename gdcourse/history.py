@@ -31,7 +31,8 @@ class History:
     samples_seen : (r,) int array
         Sample gradients computed so far.
     seconds : (r,) float array
-        Time spent on drawing batches and on updates, but not on recording.
+        Time spent on drawing batches and on updates, but not on recording. Where a full-batch
+        step takes the gradient of a record, the time of both stands for it.
     loss : (r,) float array
         The objective on all the data.
     gradient_norm : (r,) float array

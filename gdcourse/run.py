@@ -5,20 +5,13 @@ from time import perf_counter
 import numpy as np
 
 from gdcourse.base import validation
-from gdcourse.base.backend import array_namespace, asarray, synchronize
+from gdcourse.base.backend import synchronize
 from gdcourse.base.docs import parameters_of
 from gdcourse.base.progress import show_progress
 from gdcourse.descent import draw_epochs, open_descent, updates
 from gdcourse.engine import compiled
 from gdcourse.engine.checkpoint import Checkpoint
-from gdcourse.engine.log import (
-    Log,
-    check_record_every,
-    cut_epochs,
-    evaluate_rows,
-    is_record,
-    move_bar,
-)
+from gdcourse.engine.log import Log, check_record_every, cut_epochs, is_record, measure, move_bar
 from gdcourse.history import History, Run
 from gdcourse.objectives import LeastSquares
 from gdcourse.rows import open_problem
@@ -91,8 +84,10 @@ def descend(
     >>> theta.tolist(), history.loss.tolist()
     ([2.0], [2.5, 0.5])
     """
+    # Where a record cannot miss a NaN, the first one looks for it, and the rows are read once.
+    look = checkpoint is not None or not compiled.reads_all(objective, X)
     rule, data, state = open_descent(
-        X, y, theta_init, objective, batches, learning_rate, momentum, nesterov
+        X, y, theta_init, objective, batches, learning_rate, momentum, nesterov, look=look
     )
     n_epochs = validation.check_count("n_epochs", n_epochs, minimum=0)
     tol = 0.0 if tol is None else validation.check_non_negative("tol", tol)
@@ -104,7 +99,7 @@ def descend(
         file = Checkpoint(checkpoint, generator, rng is not None)
         file.know(rule, data.X, state.theta, options)
     show = show_progress(progress)
-    log = Log(rule, data, file)
+    log = Log(rule, data, file, () if look else (X, y))
     interrupted = False
     try:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -115,7 +110,7 @@ def descend(
             with show(initial=state.samples_seen, total=n_epochs * len(data)) as bar:
                 while not log.has_ended(tol) and (part := next(parts, None)):
                     start = perf_counter()
-                    for owner, epoch in data.parts(part.epoch):
+                    for owner, epoch in log.parts(part.epoch, state):
                         run = compiled.choose(rule, owner, state.theta, epoch)
                         try:
                             for state in run(rule, owner, epoch, state):  # noqa: B007, B020
@@ -160,8 +155,8 @@ def evaluate(objective, theta, X, y):
     (2.5, [-2.0])
     """
     objective, theta, data = open_problem(objective, theta, X, y)
-    loss, gradient = evaluate_rows(objective, theta, data)
-    return float(loss), array_namespace(theta).reshape(asarray(gradient, like=theta), theta.shape)
+    loss, gradient = measure(objective, theta, data)
+    return float(loss), gradient
 
 
 @parameters_of(descend)

@@ -14,7 +14,7 @@ import pytest
 
 import course
 import gdcourse as gd
-from benchmarks import cpu, gpu, memory
+from benchmarks import calls, cpu, gpu, memory, perceptron, roofline
 from gdcourse.lesson import tables as results
 
 OTHER_DEVICE = array_api_strict.Device("device1")
@@ -341,7 +341,6 @@ def test_the_contestants_on_the_processor_end_where_we_do(model, batch_size):
     X, y, theta = cpu.problem(model, 60, 4, "float64")
     found = cpu.contestants(model, batch_size, X, y)
     assert "plain NumPy loop" in found
-    assert ("scikit-learn" in found) == (batch_size == 1 and model != "softmax")
     cpu.check(model, found, X, y, theta, batch_size, 0.1)
     assert not np.any(theta)  # the start is everybody's
 
@@ -359,10 +358,43 @@ def test_whole_passes_agree_before_they_are_timed():
     rows = list(cpu.whole_passes(1, n=500, d=3))
     assert [row["who"] for row in rows][::2] == [
         "full-batch gradient",
+        "50 recorded steps",
         "200 steps, compressed",
         "gradient_variance",
     ]
     assert all(row.keys() == set(cpu.COLUMNS) for row in rows)
+
+
+def test_whole_calls_agree_before_they_are_timed():
+    rows = list(calls.compare(1, n=200))
+    assert [row["who"] for row in rows[:3]] == [
+        "gdcourse",
+        "scikit-learn, fit",
+        "scikit-learn, partial_fit",
+    ]
+    assert len(rows) == 3 * len(calls.CASES)
+
+
+def test_fits_say_how_far_above_the_lowest_loss_they_end():
+    rows = {row["who"]: float(row["above"]) for row in calls.fits(1, n=2000)}
+    assert min(rows.values()) == 0
+    assert rows["gdcourse, full batch"] < 1e-6
+    assert rows["scikit-learn, liblinear"] < 1e-6
+    assert 1e-7 < rows["gdcourse, SGD"] < 0.1
+
+
+def test_a_perceptron_walks_the_path_of_the_package():
+    X, theta = np.ones((8, 64)), perceptron.MODEL.initial(0)
+    scores = perceptron.forward(theta, X, np.tanh)
+    np.testing.assert_allclose(scores, perceptron.MODEL.predict(theta, X), rtol=1e-12)
+    (row, *_) = perceptron.compare(1, n=64, batch_sizes=(32,))
+    assert (row["who"], row["b"]) == ("gdcourse", 32)
+
+
+def test_the_roofline_has_a_row_for_each_ceiling_and_each_loop():
+    rows = list(roofline.measure(1, n=20_000, d=5))
+    assert len(rows) == 3 + 3 * 3
+    assert all(float(row["share"]) > 0 for row in rows[3:])
 
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux counts the pages")

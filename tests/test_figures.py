@@ -1,12 +1,16 @@
 """Figures draw what they are given, on the axes they are given, and return them."""
 
+import re
+from pathlib import Path
+
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 import gdcourse as gd
 from gdcourse.history import Record
-from gdcourse.lesson import figures
+from gdcourse.lesson import explorer, figures
 
 
 @pytest.fixture
@@ -38,12 +42,48 @@ def test_every_column_of_a_history_has_a_label(history):
     assert set(history.asdict()) <= set(figures.LABELS)
 
 
-@pytest.mark.parametrize("variant", ["full batch", "mini-batch", "SGD"])
-def test_a_variant_has_one_colour_everywhere(ax, history, variant):
+@pytest.mark.parametrize("variant", figures.LOOKS)
+def test_a_variant_has_one_look_everywhere(ax, history, variant):
     figures.curve(history, ax, variant=variant)
     figures.path(np.eye(2), ax, variant=variant)
-    assert {line.get_color() for line in ax.lines} == {figures.COLOURS[variant]}
-    assert {line.get_label() for line in ax.lines} == {variant}
+    curve, path = ax.lines
+    assert {curve.get_color(), path.get_color()} == {figures.COLOURS[variant]}
+    assert {curve.get_label(), path.get_label()} == {variant}
+    assert curve.get_marker() == path.get_marker() == figures.LOOKS[variant]["marker"]
+    assert curve.get_linestyle() == path.get_linestyle() != "None"
+    figures.points_and_theory([1], [1], [1], ax, variant=variant)
+    assert ax.lines[2].get_marker() == curve.get_marker()
+
+
+def test_a_grey_printer_tells_the_variants_apart():
+    for kind in ("linestyle", "marker"):
+        assert len({look[kind] for look in figures.LOOKS.values()}) == len(figures.LOOKS)
+
+
+def test_the_moving_figures_have_the_looks_of_the_others():
+    """Their dashes are in pixels, these in widths of a line."""
+    script = (Path(explorer.__file__).parent / "draw.js").read_text("utf-8")
+    colours = re.search(r"const \[BLUE, GREEN, RED, .*\] = \[(.*)\];", script)[1]
+    colours = dict(zip(("BLUE", "GREEN", "RED"), re.findall('"(#[^"]*)"', colours), strict=False))
+    marks = {"o": "DISC", "s": "SQUARE", "^": "TRIANGLE"}
+    for name, look in figures.LOOKS.items():
+        (line,) = re.findall(rf'^  "?{name}"?: \{{ (colour: .*) \}},$', script, re.M)
+        said = dict(part.split(": ") for part in line.split(", "))
+        assert colours[said["colour"]] == look["color"]
+        assert said["shape"] == marks[look["marker"]]
+        if "dash" in said:
+            dash = np.array(said["dash"].strip('"').split(), float) / float(said["width"])
+            np.testing.assert_allclose(dash, look["linestyle"][1], atol=0.05)
+        else:
+            assert look["linestyle"] == "-"
+
+
+def test_what_is_no_variant_has_no_variants_colour():
+    with mpl.rc_context():
+        figures.use_style()
+        cycle = mpl.rcParams["axes.prop_cycle"].by_key()["color"]
+    variants = {colour.lower() for name, colour in figures.COLOURS.items() if name != "theory"}
+    assert variants.isdisjoint(f"#{colour}".lower() for colour in cycle)
 
 
 @pytest.mark.parametrize("variant", ["mini-batch", "SGD"])
@@ -157,3 +197,57 @@ def test_lines_over_one_axis_differ_in_dashes_and_marks(ax):
     assert len({line.get_linestyle() for line in ax.lines}) == 3
     assert len({line.get_marker() for line in ax.lines}) == 3
     assert (ax.get_xscale(), ax.get_yscale(), ax.get_xlabel()) == ("log", "log", "b")
+
+
+# What a notebook keeps of a figure
+
+
+@pytest.fixture
+def three_panels():
+    with mpl.rc_context({"backend": "agg"}):
+        figures.use_style()
+        figure, axes = plt.subplots(1, 3, figsize=(7.8, 3), sharey=True)
+        for variant, ax in zip(figures.LOOKS, axes, strict=True):
+            ax.scatter(*np.random.default_rng(1).normal(size=(2, 3000)), s=2)
+            figures.path(np.eye(2), ax, variant=variant)
+            ax.set(xlabel="across", title=variant)
+            ax.label_outer()
+        axes[0].set_ylabel("up")
+        figures.legend_above(figure, axes[0], ncols=1)
+        yield figure
+        plt.close(figure)
+
+
+def test_a_narrow_page_has_the_panels_below_one_another(three_panels):
+    figures.draw_all(three_panels)
+    three_panels.draw_without_rendering()
+    tops = [ax.get_position().y1 for ax in three_panels.axes]
+    bottoms = [ax.get_position().y0 for ax in three_panels.axes]
+    assert all(above > below for above, below in zip(bottoms, tops[1:], strict=False))
+    assert three_panels.get_size_inches()[0] == figures.NARROW_INCHES
+    for ax in three_panels.axes:  # each has what only the first had
+        assert ax.get_ylabel() == "up"
+        assert all(tick.label1.get_visible() for tick in ax.yaxis.get_major_ticks())
+    assert len(three_panels.legends) == 1
+
+
+def test_a_figure_is_pixels_and_twice_the_same_svg_on_every_run(three_panels):
+    drawn = figures.draw_all(three_panels)
+    assert set(drawn) == {"image/png", "image/svg+xml", figures.NARROW}
+    again = figures.write_svg(three_panels)
+    assert again == drawn[figures.NARROW]
+    assert again.count("<image") == 3  # the clouds, as pixels
+    assert len(again) < 400_000
+    assert smallest_letters(again) >= 11  # on a telephone
+
+
+def smallest_letters(svg, column=358):
+    """Return the size in pixels of the smallest letters of a picture that fills a column."""
+    width = float(re.search(r'viewBox="0 0 ([\d.]+)', svg)[1])
+    points = [100 * float(size) for size in re.findall(r"scale\((0\.\d+) -\1\)", svg)]
+    return min(points) * column / width
+
+
+def test_a_drawing_without_axes_has_one_layout(ax):
+    figures.passes([[[3, 1], [0]]], ax)
+    assert figures.NARROW not in figures.draw_all(ax.figure)

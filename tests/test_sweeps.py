@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import gdcourse as gd
 from gdcourse import descent, schedules
 from gdcourse.engine import compiled as sweeps
+from gdcourse.engine import loops
 from gdcourse.rows import InMemory
 
 RATES = (
@@ -91,9 +92,125 @@ def test_the_compiled_loop_is_the_python_one(monkeypatch, objective, batch_size)
     epoch = next(gd.Shuffled(batch_size).epochs(11, 0))
     rates = np.linspace(0.1, 0.2, len(epoch))
     compiled = sweeps.compiled(X, y, theta, objective, epoch, rates)
-    monkeypatch.setattr(sweeps, "_machine_code", lambda loop: loop)
+    monkeypatch.setattr(loops, "machine_code", lambda loop: loop)
     interpreted = sweeps.compiled(X, y, theta, objective, epoch, rates)
     np.testing.assert_allclose(compiled, interpreted, rtol=1e-12)
+
+
+def test_the_exponential_is_that_of_numpy_over_its_whole_range():
+    """Within 1e-14, or a unit of the smallest numbers, and at the ends of the range exactly."""
+    pytest.importorskip("numba")
+    from numba import njit
+
+    loops.teach_compiler()
+
+    @njit(**loops.FAST)  # as in the loops: sums may be reordered there, but not in it
+    def fill(x, found):
+        for i in range(len(x)):
+            found[i] = loops.exponential(x[i])
+
+    rng = np.random.default_rng(0)
+    ends = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e308, -1e308, 5e-324, 709.78, 709.79, -745.1, -746]
+    x = np.concatenate([ends, rng.uniform(-750, 715, 10**5), rng.uniform(-1, 1, 10**5)])
+    found = np.empty_like(x)
+    fill(x, found)
+    with np.errstate(over="ignore", under="ignore"):
+        expected = np.exp(x)
+        interpreted = [loops.exponential(value) for value in x[:100]]
+    np.testing.assert_allclose(found, expected, rtol=1e-14, atol=5e-324)
+    np.testing.assert_array_equal(found[:7], expected[:7])
+    np.testing.assert_allclose(interpreted, expected[:100], rtol=1e-14, atol=5e-324)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("d", [3, loops.WIDE + 1])
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
+def test_one_pass_over_all_rows_is_the_loss_and_the_gradient(objective, d, dtype):
+    """Over tiles that are full and one that is not, and scores from −100 to 100."""
+    X, y, theta = problem({"n": 300, "d": d, "seed": 1, "dtype": dtype, "objective": objective})
+    for scale in (1, 30):
+        both = gd.evaluate(objective, scale * theta, X, y)
+        wide = scale * theta.astype(float), X.astype(float), y.astype(float)
+        for found, method in zip(both, (objective.loss, objective.gradient), strict=True):
+            tolerance = 200 * np.finfo(dtype).eps
+            expected = method(*wide)
+            np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * scale)
+
+
+def test_small_logistic_losses_keep_their_digits():
+    """Beside 1, each e⁻⁴⁰ would be lost; and the product of many factors stays in range."""
+    X = np.ones((300_000, 1))
+    for theta, expected in (([-40.0], np.exp(-40.0)), ([0.0], np.log(2)), ([800.0], 800.0)):
+        loss, _ = gd.evaluate(gd.LogisticRegression(), theta, X, np.zeros(len(X)))
+        assert loss == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
+def test_the_first_record_finds_what_is_not_finite(objective, value):
+    """Compiled, the door leaves the look to it: also at θ = 0, and where a sigmoid saturates."""
+    run = {"n": 300, "d": 3, "seed": 4, "dtype": np.float64, "objective": objective}
+    X, y, theta = problem(run)
+    call = {"batches": gd.FullBatch(), "learning_rate": 0.1, "n_epochs": 1}
+    assert sweeps.reads_all(objective, X)
+    for start in (0 * theta, theta):
+        for row in (0, 130, 299):
+            bad = X.copy()
+            bad[row, row % 3] = value
+            with pytest.raises(ValueError, match="X must be finite, but holds NaN or infinity"):
+                gd.descend(bad, y, start, objective=objective, **call)
+            bad = y.copy()
+            bad[row] = value
+            with pytest.raises(ValueError, match="y must be finite, but holds NaN or infinity"):
+                gd.descend(X, bad, start, objective=objective, **call)
+    huge, _ = gd.descend(X, y, 1e200 * theta, objective=objective, **call)  # which diverges
+    assert huge.shape == theta.shape
+
+
+@pytest.mark.parametrize(
+    ("options", "evaluations"),
+    [({}, 6), ({"momentum": 0.5}, 6), ({"record_every": 2}, 6), ({"nesterov": True}, 11)],
+    ids=str,
+)
+def test_a_full_step_after_a_record_takes_its_gradient(options, evaluations):
+    calls = []
+
+    class Counted(gd.LeastSquares):
+        def gradient(self, theta, X, y):
+            calls.append(1)
+            return super().gradient(theta, X, y)
+
+    X, y, theta = problem({"n": 50, "d": 3, "seed": 2, "dtype": np.float64})
+    options = {"batches": gd.FullBatch(), "learning_rate": 0.1} | options
+    found, history = gd.descend(X, y, theta, objective=Counted(), n_epochs=5, **options)
+    assert len(calls) == evaluations
+    assert np.all(np.diff(history.seconds) > 0)
+    options.pop("record_every", None)
+    path = gd.updates(X, y, theta, **options)
+    *_, (_, _, expected) = islice(path, 6)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+@pytest.mark.parametrize("batches", [gd.FullBatch(), gd.InOrder(270)], ids=repr)
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
+def test_steps_in_passes_walk_the_path_of_the_definition(objective, batches, momentum):
+    """Also where the last batch is too short for a pass, and without a record between."""
+    X, y, theta = problem(
+        {"n": 600, "d": 3, "seed": 5, "dtype": np.float64, "objective": objective}
+    )
+    rule = descent.Rule(objective, schedules.constant(0.1), momentum)
+    epoch = next(batches.epochs(600))
+    step = sweeps.choose(rule, InMemory(X, y), theta, epoch)
+    assert step is not descent.steps
+    start = descent.State(0, 0, theta)
+    for found, expected in zip(
+        step(rule, InMemory(X, y), epoch, start),
+        descent.steps(rule, InMemory(X, y), epoch, start),
+        strict=True,
+    ):
+        np.testing.assert_allclose(found.theta, expected.theta, rtol=1e-12)
+        assert found[:2] == expected[:2]
 
 
 def test_a_sweep_needs_no_place_to_keep_its_machine_code(monkeypatch):
@@ -102,9 +219,9 @@ def test_a_sweep_needs_no_place_to_keep_its_machine_code(monkeypatch):
     run = {"batches": gd.Shuffled(1), "learning_rate": 0.1, "n_epochs": 1, "rng": 0}
     expected = gd.descend(X, y, theta, **run).theta
     monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
-    sweeps._machine_code.cache_clear()
+    loops.machine_code.cache_clear()
     found = gd.descend(X, y, theta, **run).theta
-    sweeps._machine_code.cache_clear()
+    loops.machine_code.cache_clear()
     np.testing.assert_array_equal(found, expected)
 
 
@@ -139,7 +256,7 @@ def test_other_threads_run_during_a_sweep():
 
 
 @pytest.mark.parametrize("n_runs", [3, 4, 9])
-@pytest.mark.parametrize("d", [sweeps.SHORT, sweeps.SHORT + 1])
+@pytest.mark.parametrize("d", [loops.SHORT, loops.SHORT + 1])
 def test_runs_that_take_turns_walk_as_each_does_alone(n_runs, d):
     objective = gd.LeastSquares(l2=0.3)
     X, y, theta = problem({"n": 40, "d": d, "seed": 3, "dtype": np.float64})
@@ -383,13 +500,3 @@ def test_a_sweep_is_not_taken_where_it_does_not_pay(change):
     }
     assert sweeps.choose_sweep(**fitting) is sweeps.compiled
     assert sweeps.choose_sweep(**(fitting | change)) is None
-
-
-@pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
-def test_a_sum_of_exponentials_is_left_to_numpy_in_large_batches(objective):
-    n = 16 * 300
-    X, y, theta = problem({"n": n, "d": 2, "seed": 6, "dtype": np.float64, "objective": objective})
-    softmax = isinstance(objective, gd.SoftmaxRegression)
-    for batch_size, expected in ((256, False), (300, softmax)):
-        epoch = next(gd.Shuffled(batch_size, drop_last=True).epochs(n, 0))
-        assert (sweeps.choose_sweep(X, y, theta, objective, epoch) is None) == expected

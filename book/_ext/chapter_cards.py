@@ -10,13 +10,14 @@ import json
 import re
 from pathlib import Path
 
+from book_figures import SVG, THEMES, name_svg
 from docutils import nodes
 from sphinx.addnodes import pending_xref
 
 BOOK = Path(__file__).parents[1]
 PICTURE = (
-    '<img class="sd-card-img-top" alt="" aria-hidden="true" '
-    'loading="lazy" src="{}">'
+    '<img class="sd-card-img-top {}" alt="" aria-hidden="true" '
+    'loading="lazy" src="../_images/{}">'
 )
 TIME = '<p class="gd-minutes">{} minutes</p>'
 
@@ -36,23 +37,28 @@ def furnish(app, doctree):
             chapter = BOOK / f"{link['reftarget']}.ipynb"
             cells = json.loads(chapter.read_text("utf-8"))["cells"]
             if name := first_picture(cells):
-                picture = PICTURE.format(f"../_images/{name}.png")
-                card.insert(0, nodes.raw("", picture, format="html"))
+                of_both = THEMES if name.endswith("svg") else [("", "")]
+                pictures = "".join(
+                    PICTURE.format(theme, name + palette)
+                    for theme, palette in of_both
+                )
+                card.insert(0, nodes.raw("", pictures, format="html"))
             if minutes := reading_time(cells):
                 time = TIME.format(minutes)
                 body.append(nodes.raw("", time, format="html"))
 
 
 def first_picture(cells):
-    """Return the name that MyST-NB gives to the first picture, if any."""
-    pictures = (
-        output["data"]["image/png"]
-        for cell in cells
-        for output in cell.get("outputs", [])
-        if "image/png" in output.get("data", {})
-    )
-    first = next(pictures, None)
-    return first and hashlib.sha256(base64.b64decode(first)).hexdigest()
+    """Return the file name that the book gives the first picture."""
+    for cell in cells:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if SVG in data:
+                return f"{name_svg(data[SVG])}.svg"
+            if "image/png" in data:
+                picture = base64.b64decode(data["image/png"])
+                return f"{hashlib.sha256(picture).hexdigest()}.png"
+    return None
 
 
 def reading_time(cells):

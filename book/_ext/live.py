@@ -141,7 +141,8 @@ def make(artifacts):
         return made
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-        write(artifacts, draft := Path(folder) / "draft")
+        draft = Path(folder) / "draft"
+        write(artifacts, draft, made.name)
         for old in CACHE.glob("[0-9a-f]" * 16):
             shutil.rmtree(old, ignore_errors=True)
         draft.replace(made)
@@ -153,7 +154,7 @@ def is_source(path):
     return path.is_file() and "__pycache__" not in path.parts
 
 
-def write(artifacts, folder):
+def write(artifacts, folder, stamp):
     """Write all that a book needs into a folder."""
     folder.mkdir()
     shutil.copytree(artifacts / "LICENSES", folder / "LICENSES")
@@ -178,6 +179,7 @@ def write(artifacts, folder):
         "page.js",
         folder / "live.js",
         PARTS=json.dumps(parts),
+        STAMP=json.dumps(stamp),
         EXERCISES=json.dumps(labels),
     )
     shutil.copy(SOURCES / "live.css", folder)

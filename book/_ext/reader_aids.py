@@ -23,6 +23,26 @@ BASE = """
   document.currentScript.after(base);
 </script>
 """
+# The theme asks for storage unguarded, before any other script. Where it
+# is forbidden or full, what is written lasts as long as the page.
+STORAGE = """
+<script>
+{
+  const stored = {};
+  try {
+    Object.assign(stored, localStorage);
+    localStorage.setItem("gd-try", "");
+    localStorage.removeItem("gd-try");
+  } catch {
+    Object.defineProperty(window, "localStorage", { value: {
+      getItem: (name) => stored[name] ?? null,
+      setItem: (name, text) => { stored[name] = text; },
+      removeItem: (name) => { delete stored[name]; },
+    } });
+  }
+}
+</script>
+"""
 TAGS = """
 <meta name="description" content="{text}">
 <meta property="og:type" content="article">
@@ -40,8 +60,9 @@ def setup(app):
 
 def describe(app, pagename, templatename, context, doctree):
     """Say in the head of a page what it teaches, or how it begins."""
+    context["metatags"] = context.get("metatags", "") + STORAGE
     if pagename == "404":
-        context["metatags"] = context.get("metatags", "") + BASE
+        context["metatags"] += BASE
     if doctree is None:
         return
     texts = (

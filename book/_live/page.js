@@ -10,20 +10,10 @@ const NAME = location.pathname.split("/").pop().replace(/\.html$/, "");
 
 const KEY = `gdcourse live ${location.pathname}`;
 let kept = true;
-let changes = {};
-try {
-  changes = JSON.parse(localStorage.getItem(KEY)) || {};
-} catch {
-  kept = false;
-}
+let changes = gdKeep.readObject(KEY);
 
 function keep() {
-  try {
-    if (Object.keys(changes).length) localStorage.setItem(KEY, JSON.stringify(changes));
-    else localStorage.removeItem(KEY);
-  } catch {
-    kept = false;
-  }
+  kept = gdKeep.write(KEY, Object.keys(changes).length ? JSON.stringify(changes) : null);
   panel.show();
 }
 

@@ -13,6 +13,7 @@ import io
 import json
 import linecache
 import os
+import random
 import symtable
 import sys
 import traceback
@@ -393,21 +394,28 @@ def send(**message):
         line = line[os.write(1, line) :]
 
 
-def start(page):
-    """Begin the session of a page."""
-    global session
+def prepare():
+    """Begin what is the same in every page; its memory is kept."""
     concurrent.futures.ThreadPoolExecutor = Pool
     # The host grants all and says nothing of it; matplotlib asks.
     os.access = lambda path, *args, **kwargs: os.path.exists(path)
+    stand_in_for_node()
+    stand_in_for_pictures()
+    import gdcourse
+    import gdcourse.lesson.figures  # noqa: F401
+    import scipy.stats  # noqa: F401
+
+
+def start(page):
+    """Begin the session of a page."""
+    global session
     with open("/page_claims.json") as file:
         claims = json.load(file).get(page, [])
     main = sys.modules["__main__"]
     session = Session(send, vars(main), claims)
     stand_in_for_ipython(session)
-    stand_in_for_node()
-    stand_in_for_pictures()
-    import gdcourse  # noqa: F401  every page needs it: let it be there
-
+    random.seed()  # or each page would draw as the one before it
+    sys.modules["numpy"].random.seed()
     send(kind="ready")
 
 

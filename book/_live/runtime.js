@@ -1,7 +1,7 @@
 // Python for the page: it is fetched at the first run, and lives in one worker.
 const HERE = document.currentScript.src;
 
-/* global PARTS */ // what the build has made: the bytes, scripts and version of each file
+/* global PARTS, STAMP */ // what the build has made: the bytes, scripts and version of each file, and of all
 
 /** Whether this browser can run it: the newer form of exceptions in WebAssembly, and streams. */
 function able() {
@@ -87,9 +87,7 @@ export class Runtime {
     });
     worker.onmessage = ({ data }) => { if (this.worker === worker) this.heard(data); };
     worker.onerror = (event) => { if (this.worker === worker) this.heard({ kind: "broken", text: event.message }); };
-    worker.postMessage({ act: "begin", page: this.page, ...this.kept });
-    if (!this.kept) await this.fetch(worker);
-    this.tell("loading", "Starting Python …", 0.9);
+    worker.postMessage({ act: "begin", page: this.page, stamp: STAMP, kept: this.kept });
     await ready;
     this.tell("ready", "Python is ready.");
   }
@@ -107,11 +105,14 @@ export class Runtime {
       }
       worker.postMessage({ act: "end", name });
     }
+    this.tell("loading", "Starting Python …", 0.9);
   }
 
   heard(message) {
-    if (message.loaded) {
-      this.kept = message.loaded;
+    if (message.kind === "wanted") {
+      this.fetch(this.worker).catch((error) => this.opening.reject(error));
+    } else if (message.kind === "loaded") {
+      this.kept = message.parts;
     } else if (message.kind === "ready") {
       this.opening.resolve();
     } else if (message.kind === "broken") {

@@ -1,18 +1,19 @@
 // The worker in which Python runs: an endless loop in it does not stop the page.
 import { ConsoleStdout, Directory, File, OpenFile, PreopenDirectory, WASI } from "@bjorn3/browser_wasi_shim";
+import { keep, recall } from "./store.js";
 
 const ENVIRONMENT = ["TMPDIR=/tmp", "HOME=/tmp", "MPLBACKEND=module://page_drawing", "MPLCONFIGDIR=/tmp",
   "NO_COLOR=1", "PYTHONTZPATH=", "PYTHONDONTWRITEBYTECODE=1"];
 const MARK = "\x1e";
+const WASM = { headers: { "Content-Type": "application/wasm" } };
 const sinks = {};
-const streams = {};
 let python = null;
 
-/** A stream of the plain bytes of a file, which comes packed and in parts. */
+/** What one file says in plain bytes; it comes packed and in parts, for which the page is asked. */
 function open(name) {
   const { readable, writable } = new DecompressionStream("gzip");
   sinks[name] = writable.getWriter();
-  streams[name] = readable;
+  return readable;
 }
 
 function bytes(part) {
@@ -25,15 +26,17 @@ function say(message) {
   postMessage(message);
 }
 
-/** Compile the module while it comes, and gather the library. */
-async function load() {
-  const headers = { "Content-Type": "application/wasm" };
-  const [module, library] = await Promise.all([
-    WebAssembly.compileStreaming(new Response(streams.module, { headers })),
-    new Response(streams.library).arrayBuffer(),
+/** All that Python begins with, as the page sends it: the module, compiled while it comes. */
+async function receive() {
+  const [first, second] = open("module").tee();
+  const library = open("library");
+  say({ kind: "wanted" });
+  const [module, bytes, files] = await Promise.all([
+    WebAssembly.compileStreaming(new Response(first, WASM)),
+    new Response(second).blob(),
+    new Response(library).blob(),
   ]);
-  say({ loaded: { module, library } });
-  await start(module, library);
+  return { module, bytes, library: files };
 }
 
 /** The folders that Python is given, of the files in the library: an index, then their bytes. */
@@ -58,7 +61,8 @@ function mounts(library) {
   return [...folders].map(([mount, contents]) => new PreopenDirectory(mount, contents));
 }
 
-async function start(module, library) {
+/** Begin Python: from nothing, or where its memory is known, as it was when it had begun. */
+async function start({ module, library, memory }) {
   const lines = (heard) => ConsoleStdout.lineBuffered(heard);
   const heard = (line) => {
     const [text, message] = line.split(MARK);
@@ -70,15 +74,24 @@ async function start(module, library) {
     new OpenFile(new File([])),
     lines(heard),
     lines(complained),
-    ...mounts(library),
+    ...mounts(await library.arrayBuffer()),
   ];
   const wasi = new WASI(["python"], ENVIRONMENT, files, { debug: false });
   const instance = await WebAssembly.instantiate(module, {
     wasi_snapshot_preview1: wasi.wasiImport,
     host: { call },
   });
-  wasi.initialize(instance);
   python = instance.exports;
+  if (memory) {
+    wasi.inst = instance;
+    const image = new Uint8Array(await memory.arrayBuffer());
+    python.memory.grow((image.length - python.memory.buffer.byteLength) >> 16);
+    new Uint8Array(python.memory.buffer).set(image);
+  } else {
+    wasi.initialize(instance);
+    const failed = turn('import sys; sys.path.insert(0, "/"); import page_kernel; page_kernel.prepare()');
+    if (failed) throw new Error("it does not begin");
+  }
 }
 
 /** Give Python what a script writes, as Node would: the figures of the course are drawn by one. */
@@ -118,16 +131,22 @@ function ask(act, ...texts) {
 }
 
 const ACTS = {
-  async begin({ page, module, library }) {
-    if (module) {
-      await start(module, library);
-    } else {
-      open("module");
-      open("library");
-      await load();
+  async begin({ page, stamp, kept }) {
+    let parts = kept || (await recall(stamp));
+    try {
+      if (parts) await start(parts);
+    } catch (error) {
+      if (kept) throw error;
+      parts = null; // what the browser has kept is of no use
     }
-    const failed = turn(`import sys; sys.path.insert(0, "/"); import page_kernel; page_kernel.start(${JSON.stringify(page)})`);
-    if (failed) throw new Error("its session does not begin");
+    if (!parts) {
+      const { bytes, ...come } = await receive();
+      await start(come);
+      parts = { ...come, memory: new Blob([python.memory.buffer]) };
+      await keep(stamp, { ...parts, module: bytes });
+    }
+    say({ kind: "loaded", parts });
+    ask("start", page);
   },
   part({ name, data }) { sinks[name].write(bytes(data)); },
   end({ name }) { sinks[name].close(); },

@@ -5,24 +5,18 @@
   const KEY = "gdcourse-practice";
   const chapter = location.pathname.split("/").pop().replace(/\.html$/, "");
 
+  // Slides ask every class anew, and their answers are not the reader's.
+  const isLecture = () => document.querySelector(".reveal") !== null;
   const nothing = () => ({ questions: {}, guesses: {}, exercises: {} });
 
   function recall() {
-    try {
-      return { ...nothing(), ...JSON.parse(localStorage.getItem(KEY)) };
-    } catch {
-      return nothing(); // storage is forbidden, or its text is not ours
-    }
+    return { ...nothing(), ...(isLecture() ? {} : gdKeep.readObject(KEY)) };
   }
 
   function remember(change) {
     const kept = recall();
     change(kept);
-    try {
-      localStorage.setItem(KEY, JSON.stringify(kept));
-    } catch {
-      // forbidden or full: the page still answers
-    }
+    return !isLecture() && gdKeep.write(KEY, JSON.stringify(kept));
   }
 
   function make(name, properties = {}, ...children) {
@@ -88,7 +82,7 @@
     const [low, high] = [...scale.querySelectorAll("strong")].map((node) => node.textContent);
     const folded = box.querySelector(".admonition");
     const measured = folded.querySelector("strong").textContent;
-    const unit = scale.lastChild.textContent.replace(/^\s*|\.\s*$/g, "");
+    const unit = scale.lastChild.textContent.replace(/\.\s*$/, "").trim();
     const name = `${chapter}/${place}`;
     const at = (share) => number(low) * (number(high) / number(low)) ** share;
     const share = (value) => Math.log(value / number(low)) / Math.log(number(high) / number(low));
@@ -182,15 +176,15 @@
       try {
         const { questions, guesses, exercises = {} } = JSON.parse(await file.files[0].text());
         if (typeof questions !== "object" || typeof guesses !== "object") throw new Error();
-        remember((kept) => Object.assign(kept, { questions, guesses, exercises }));
-        said.textContent = "Loaded.";
+        const done = remember((kept) => Object.assign(kept, { questions, guesses, exercises }));
+        said.textContent = done ? "Loaded." : "This browser keeps nothing for a page, or is full.";
         makeProgress(place);
       } catch {
         said.textContent = "This file holds no progress: choose one that was saved here.";
       }
     });
     forget.addEventListener("click", () => {
-      localStorage.removeItem(KEY);
+      gdKeep.write(KEY, null);
       said.textContent = "Forgotten.";
       makeProgress(place);
     });

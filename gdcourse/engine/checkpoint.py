@@ -99,15 +99,15 @@ class Checkpoint:
         )
         return State(records[-1].step, records[-1].samples_seen, theta, velocity), records
 
-    def compare_loss(self, records, measured):
+    def compare_loss(self, records, loss):
         """Raise ValueError where θ does not have the loss that was recorded: the data differ.
 
         It may differ by rounding, on the scale of where the run began: another number of threads
         adds in another order.
         """
-        then, now = records[-1].loss, float(measured[0])
+        then, now = records[-1].loss, float(loss)
         scale = np.nan_to_num(abs(records[0].loss), posinf=0.0)
-        allowed = 1000 * np.finfo(measured[1].dtype).eps * max(scale, abs(then))
+        allowed = 1000 * np.finfo(loss.dtype).eps * max(scale, abs(then))
         if not np.isclose(now, then, rtol=0, atol=allowed, equal_nan=True):
             raise self.refuse(
                 f"X or y differ, for the loss at the saved theta was {then} and is {now}"

@@ -3,14 +3,14 @@
 import math
 from itertools import islice, pairwise
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gdcourse.base import validation
-from gdcourse.base.backend import to_host
+from gdcourse.base.backend import array_namespace, to_host
 from gdcourse.history import Record
-from gdcourse.rows import LossAndGradient
+from gdcourse.rows import LossAndGradient, own
 from gdcourse.sampling import Epoch
 from gdcourse.schedules import rate_at
 
@@ -18,23 +18,27 @@ from gdcourse.schedules import rate_at
 class Log:
     """The records of a run under way."""
 
-    def __init__(self, rule, data, file):
+    def __init__(self, rule, data, file, unread=()):
         self.rule, self.data, self.file = rule, data, file
+        self.unread = unread  # X and y as they were handed over, if nobody has looked at them
         self.records = []
         self.seconds = 0.0
         self.last = None  # the state at the last record, and how many records there are
+        self.gradient = None  # of all rows in that state, and the seconds that it took
+        self.gradient_seconds = 0.0
 
     def begin(self, state):
         """The state that the run begins in: the start, or where its file stands."""
         saved = self.file and self.file.read(state)
         if not saved:
             self.record(state, keep=True)
+            first = self.records[0]
+            if self.unread and not np.isfinite(first.loss + first.gradient_norm):
+                own(*self.unread)  # reads the values, and names what is not finite
             return state
         state, records = saved
         self.records = [Record(*record) for record in records]
-        self.file.compare_loss(
-            self.records, evaluate_rows(self.rule.objective, state.theta, self.data)
-        )
+        self.file.compare_loss(self.records, self.evaluate(state))
         rates = [find_rate(self.rule.schedule, record.step) for record in self.records]
         self.file.compare_rates(self.records, rates)
         # A table of rates that ended here may be longer now.
@@ -45,7 +49,8 @@ class Log:
 
     def record(self, state, *, keep=False):
         """Measure on all the data; with `keep`, put the run on disk where the caller wants it."""
-        loss, gradient = evaluate_rows(self.rule.objective, state.theta, self.data)
+        loss = self.evaluate(state)
+        gradient = to_host(self.gradient).astype(float)  # a square may overflow
         self.records.append(
             Record(
                 state.step,
@@ -53,7 +58,7 @@ class Log:
                 state.samples_seen,
                 self.seconds,
                 float(loss),
-                float(np.linalg.norm(gradient.astype(float))),  # a square may overflow
+                float(np.linalg.norm(gradient)),
                 find_rate(self.rule.schedule, state.step),
             )
         )
@@ -61,16 +66,45 @@ class Log:
         if keep and self.file is not None:
             self.file.write(state, self.records)
 
+    def evaluate(self, state):
+        """The loss in a state; its gradient is kept."""
+        start = perf_counter()
+        loss, self.gradient = measure(self.rule.objective, state.theta, self.data)
+        self.gradient_seconds = perf_counter() - start
+        return loss
+
+    def parts(self, epoch, state):
+        """`parts` of the owner, or the gradient of the last record where the next step needs it.
+
+        The time that it took is the step's then.
+        """
+        takes_all = epoch.order is None and np.array_equal(epoch.bounds, [0, len(self.data)])
+        if takes_all and state is self.last[0] and not self.rule.nesterov:
+            self.seconds += self.gradient_seconds
+            return [(Known(self.gradient), epoch)]
+        return self.data.parts(epoch)
+
     def has_ended(self, tol):
         """Whether the last record ends the run."""
         record = self.records[-1]
         return not np.isfinite(record.loss) or record.gradient_norm < tol
 
 
-def evaluate_rows(objective, theta, data):
-    """J(θ) and ∇J(θ), flat, on the host."""
-    values = to_host(data.mean(LossAndGradient(objective), theta))
-    return values[0], values[1:]
+class Known(NamedTuple):
+    """An owner of rows whose mean gradient is at hand."""
+
+    gradient: Any
+
+    def mean(self, function, theta, batch):
+        """The gradient that is known."""
+        return self.gradient
+
+
+def measure(objective, theta, data):
+    """J(θ) on the host, and ∇J(θ), shaped like θ."""
+    values = data.mean(LossAndGradient(objective), theta)
+    gradient = array_namespace(values).reshape(values[1:], theta.shape)
+    return to_host(values[:1])[0], gradient
 
 
 def find_rate(schedule, step):

@@ -208,7 +208,8 @@ def descend_many(
         with validation.call_theta("theta_init"):
             starts, *_ = validation.check_problem(starts, data.X[:1, ...], data.y[:1])
     for seed in seeds:
-        validation.check_rng(seed)
+        if type(seed) is not int or seed < 0:  # a generator is made for each in its turn
+            validation.check_rng(seed)
     rules = [rule._replace(schedule=_check_schedule(rate)) for rate in rates]
     looked = data
     if evaluate_on is not None:
@@ -231,7 +232,7 @@ def descend_many(
         for some in product(_chunk(rules, rates_at_once), _chunk(seeds, seeds_at_once)):
             group = _Group(*some, starts, state.theta, data, looked, together, target, keep_theta)
             group.share = partial(_share, pool, n_threads)
-            epochs = group.draw(batches, seeds)
+            epochs = group.draw(batches, seeds, n_epochs)
             with np.errstate(over="ignore", invalid="ignore"):
                 group.walk(cut_epochs(epochs, n_epochs, record_every), record_every, bar)
             results |= group.results
@@ -260,10 +261,13 @@ class _Group:
         self.columns = {tuple(run): [] for run in self.runs.tolist()}
         self.results = {}
 
-    def draw(self, batches, seeds):
+    def draw(self, batches, seeds, n_epochs):
         """The epochs of the seeds that still have a run, together."""
         numbers = np.unique(self.runs[:, 1]).tolist()
         rngs = {k: validation.check_rng(seeds[k]) for k in numbers}
+        if type(batches) in (Shuffled, WithReplacement):  # the same, with fewer calls
+            yield from self.draw_at_once(batches, rngs, n_epochs)
+            return
         draws = {k: draw_epochs(batches, len(self.data), rngs[k]) for k in numbers}
         epochs = [next(draws[k], None) for k in numbers]
         while None not in epochs:  # a reader's own sampler may end
@@ -278,13 +282,25 @@ class _Group:
             orders = None if as_they_lie else np.array([epoch.order for epoch in epochs])
             yield _Epochs(np.array(numbers), orders, cuts)
             numbers = np.unique(self.runs[:, 1]).tolist()
-            while type(batches) in (Shuffled, WithReplacement):  # the same, with fewer calls
-                drawn = np.empty((len(numbers), cuts[-1]), dtype=np.int64)
-                for row, k in zip(drawn, numbers, strict=True):
-                    row[:] = batches.draw_order(epochs[0], len(self.data), rngs[k])[: len(row)]
-                yield _Epochs(np.array(numbers), drawn, cuts)
-                numbers = np.unique(self.runs[:, 1]).tolist()
             epochs = [next(draws[k], None) for k in numbers]
+
+    def draw_at_once(self, batches, rngs, n_epochs):
+        """Epochs that owe nothing to each other; independent rows are drawn for several of them."""
+        n_samples = len(self.data)
+        cuts = next(draw_epochs(batches, n_samples, validation.check_rng(0))).bounds
+        done = 0
+        while done < n_epochs:
+            numbers = np.unique(self.runs[:, 1]).tolist()
+            several = max(1, 2 * VALUES // (len(numbers) * n_samples))
+            several = min(several if type(batches) is WithReplacement else 1, n_epochs - done)
+            epochs = Epoch(None, np.array([0, several * cuts[-1]]))
+            drawn = np.empty((several, len(numbers), cuts[-1]), dtype=np.int64)
+            for i, k in enumerate(numbers):
+                order = batches.draw_order(epochs, n_samples, rngs[k])[: epochs.bounds[-1]]
+                drawn[:, i] = order.reshape(several, -1)
+            for orders in drawn:
+                yield _Epochs(np.array(numbers), orders, cuts)
+            done += several
 
     def walk(self, parts, record_every, bar):
         """Walk and record until the parts or the runs are at their end."""

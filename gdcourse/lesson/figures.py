@@ -1,8 +1,15 @@
 """Figures of the course: each takes data and axes, returns the axes, and computes nothing.
 
-One colour for one variant, in every chapter; the colours are those of Okabe and Ito, which
-survive colour blindness.
+One colour, one kind of dashes and one mark for one variant, in every chapter. The colours are
+those of Okabe and Ito, which survive colour blindness; dashes and marks survive a grey printer.
+
+In a notebook each figure is drawn three times: as pixels, which are compared when the notebook is
+run again, and twice as SVG, which is sharp at any scale: as it was laid out, and with its panels
+below one another, for a page as narrow as a telephone.
 """
+
+import re
+import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,6 +18,8 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex
 __all__ = [
     "COLOURS",
     "LABELS",
+    "LOOKS",
+    "SLOPES",
     "arrows",
     "cloud",
     "contours",
@@ -34,6 +43,14 @@ COLOURS = {
     "theory": "#444444",
 }
 
+#: Variant: its look in every chapter, as properties of a line; the moving figures have it too.
+LOOKS = {
+    "full batch": {"linestyle": "-", "marker": "o"},
+    "mini-batch": {"linestyle": (0, (4.5, 1.5)), "marker": "s"},
+    "SGD": {"linestyle": (0, (1.9, 0.9)), "marker": "^"},
+}
+LOOKS = {name: {"color": COLOURS[name], **look} for name, look in LOOKS.items()}
+
 #: Name of a column of a history: label of its axis.
 LABELS = {
     "step": "steps (updates)",
@@ -45,10 +62,93 @@ LABELS = {
     "learning_rate": r"learning rate $\alpha$",
 }
 
+#: Name of the two parts of a gradient, on the axes of a picture of it.
+SLOPES = tuple(rf"$\partial J\,/\,\partial\theta_{k}$" for k in (1, 2))
+
+#: Media type under which a notebook keeps a figure for a narrow page.
+NARROW = "image/vnd.gdcourse.narrow+svg"
+NARROW_INCHES = 3.9  # at 358 pixels, the column of a telephone, nine points are eleven pixels
+
 
 def use_style():
-    """Draw the figures that follow in the style of the course."""
+    """Draw the figures that follow in the style of the course; in a notebook, also as SVG."""
     plt.style.use("gdcourse.lesson.gdcourse")
+    if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()):
+        shell.display_formatter.mimebundle_formatter.for_type(plt.Figure, draw_all)
+
+
+def draw_all(figure):
+    """Return a figure by media type: as pixels, as SVG, and as SVG for a narrow page.
+
+    The figure is left as it is on the narrow page.
+    """
+    from IPython.core.pylabtools import print_figure
+
+    drawn = {"image/png": print_figure(figure, base64=True)}
+    drawn["image/svg+xml"] = write_svg(figure)
+    if all(has_frame(ax) for ax in figure.axes):  # a drawing without has its one layout
+        stack(figure)
+        drawn[NARROW] = write_svg(figure)
+    return drawn
+
+
+def write_svg(figure):
+    """Return a figure as SVG, its letters as outlines: an image may load no fonts of its page.
+
+    What has thousands of parts becomes pixels in it, 200 an inch.
+    """
+    from IPython.core.pylabtools import print_figure
+
+    for artist in figure.findobj(lambda artist: count_parts(artist) > 2000):
+        artist.set_rasterized(True)
+    text = print_figure(figure, "svg", dpi=200, metadata={"Date": None})
+    text = " ".join(text.split())  # a notebook keeps it in one line
+    return PLACES.sub(lambda place: DECIMALS.sub(r"\1", place[0]), text)
+
+
+PLACES = re.compile(r' (?:d|x|y)="[^"]*"')
+DECIMALS = re.compile(r"(\.\d\d)\d+")  # a hundredth of a point is enough
+
+
+def count_parts(artist):
+    """Return the number of marks or faces of an artist, each a node of an SVG; a line is one."""
+    if isinstance(artist, plt.Line2D):
+        has_marks = artist.get_marker() not in (None, "", " ", "None")
+        return len(artist.get_xdata()) if has_marks and artist.get_markevery() is None else 1
+    if hasattr(artist, "get_offsets"):  # a collection
+        return max(len(artist.get_offsets()), len(artist.get_paths()))
+    return 1
+
+
+def has_frame(ax):
+    """Tell whether axes show at least one of their sides."""
+    return ax.axison and any(side.get_visible() for side in ax.spines.values())
+
+
+def stack(figure):
+    """Lay the panels of a figure below one another, in the width of a telephone."""
+    panels = [ax for ax in figure.axes if ax.get_subplotspec()]
+    old = panels[0].get_subplotspec().get_gridspec()
+    width, height = figure.get_size_inches()
+    each = height / old.nrows
+    if each > 2:  # not a strip
+        each = np.clip(each * NARROW_INCHES * old.ncols / width, 3.0, 3.4)
+    if old.ncols > 1:
+        new = old.__class__(len(panels), 1, figure=figure)
+        shared = panels[0].get_shared_y_axes()
+        for ax, place in zip(panels, new, strict=True):
+            ax.set_subplotspec(place)
+            if shared.joined(panels[0], ax):
+                ax.tick_params(labelleft=True)
+                ax.set_ylabel(ax.get_ylabel() or panels[0].get_ylabel())
+        for ax in set(figure.axes) - set(panels):  # a scale of colours
+            ax.set_box_aspect(ax.get_box_aspect() * len(panels))
+    figure.set_size_inches(NARROW_INCHES, each * len(panels))
+    for legend in list(figure.legends):
+        labels = [text.get_text() for text in legend.get_texts()]
+        legend.remove()
+        columns = int(NARROW_INCHES / (0.45 + 0.065 * max(map(len, labels))))  # of nine points
+        legend_above(figure, panels[0], max(1, min(len(labels), columns)))
 
 
 def curve(history, ax, *, x="step", y="loss", offset=0.0, variant=None, **line):
@@ -65,7 +165,7 @@ def curve(history, ax, *, x="step", y="loss", offset=0.0, variant=None, **line):
     offset : float
         Taken off `y`: the loss at the minimiser, to show the excess.
     variant : str, optional
-        "full batch", "mini-batch" or "SGD": decides colour and label.
+        "full batch", "mini-batch" or "SGD": decides the look and the label.
     **line : optional
         Properties of the line, as of ``ax.plot``.
 
@@ -74,7 +174,7 @@ def curve(history, ax, *, x="step", y="loss", offset=0.0, variant=None, **line):
     matplotlib.axes.Axes
         `ax`.
     """
-    style = {"color": COLOURS[variant], "label": variant} if variant else {}
+    style = LOOKS[variant] | {"label": variant, "markevery": 0.2} if variant else {}
     ax.plot(getattr(history, x), getattr(history, y) - offset, **(style | line))
     ax.set(xlabel=LABELS[x], ylabel=LABELS[y], yscale="log")
     return ax
@@ -136,7 +236,7 @@ def arrows(vectors, names, ax):
         ax.plot(x, y, alpha=0)  # the arrows decide the limits
     ax.axhline(0, color="0.7", linewidth=0.8)
     ax.axvline(0, color="0.7", linewidth=0.8)
-    ax.set(xlabel=r"$\partial J / \partial\theta_1$", ylabel=r"$\partial J / \partial\theta_2$")
+    ax.set(xlabel=SLOPES[0], ylabel=SLOPES[1])
     return ax
 
 
@@ -161,14 +261,15 @@ def cloud(estimates, exact, radius, ax, *, variant="mini-batch"):
     matplotlib.axes.Axes
         `ax`.
     """
-    ax.scatter(*np.asarray(estimates).T, s=9, color=COLOURS[variant], label=variant)
+    look = {"color": COLOURS[variant], "marker": LOOKS[variant]["marker"]}
+    ax.scatter(*np.asarray(estimates).T, s=9, **look, label=variant)
     star = {"s": 130, "marker": "*", "zorder": 4, "color": COLOURS["full batch"]}
     ax.scatter(*exact, **star, label="full batch")
     turn = np.exp(1j * np.linspace(0, 2 * np.pi, 200))
     circle = exact[0] + radius * turn.real, exact[1] + radius * turn.imag
     line = {"color": COLOURS["theory"], "linewidth": 1.2}
     ax.plot(*circle, **line, label="theory: the typical distance")
-    ax.set(xlabel=r"$\partial J / \partial\theta_1$", aspect="equal")
+    ax.set(xlabel=SLOPES[0], aspect="equal")
     return ax
 
 
@@ -256,7 +357,7 @@ def path(thetas, ax, *, variant=None, **line):
     ax : matplotlib.axes.Axes
         Axes to draw on.
     variant : str, optional
-        "full batch", "mini-batch" or "SGD": decides colour and label.
+        "full batch", "mini-batch" or "SGD": decides the look and the label.
     **line : optional
         Properties of the line, as of ``ax.plot``.
 
@@ -268,7 +369,7 @@ def path(thetas, ax, *, variant=None, **line):
     thetas = np.asarray(thetas)
     style = {"marker": "o", "markersize": 3, "linewidth": 1.2}
     if variant:
-        style |= {"color": COLOURS[variant], "label": variant}
+        style |= LOOKS[variant] | {"label": variant}
     ax.plot(thetas[:, 0], thetas[:, 1], **(style | line))
     return ax
 
@@ -285,7 +386,7 @@ def points_and_theory(x, measured, theory, ax, *, errors=None, variant=None, lab
     errors : (m,) array, optional
         Half the length of each bar.
     variant : str, optional
-        "full batch", "mini-batch" or "SGD": decides the colour, and the label without `label`.
+        "full batch", "mini-batch" or "SGD": decides colour and mark, and the label without `label`.
     label : str, optional
         What the legend calls the points.
 
@@ -294,8 +395,8 @@ def points_and_theory(x, measured, theory, ax, *, errors=None, variant=None, lab
     matplotlib.axes.Axes
         `ax`.
     """
-    colour = COLOURS.get(variant, "C0")
-    ax.errorbar(x, measured, yerr=errors, fmt="o", color=colour, capsize=2, label=label or variant)
+    look = {"color": "C0", "marker": "o"} | LOOKS.get(variant, {}) | {"linestyle": "none"}
+    ax.errorbar(x, measured, yerr=errors, capsize=2, label=label or variant, **look)
     ax.plot(x, theory, "--", color=COLOURS["theory"], linewidth=1.2, zorder=1)
     return ax
 

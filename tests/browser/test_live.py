@@ -22,7 +22,8 @@ AT_REST = "!document.querySelector('[data-live=waiting], [data-live=running]')"
 NUMBER = re.compile(r"[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
 # Past the edge of stability the last bit of a sum decides: two machines differ there as well.
 CHAOS = {"tradeoffs-49", "tradeoffs-55"}
-FORBID = "Object.defineProperty(window, 'localStorage', {get() { throw new Error('forbidden') }})"
+FORBID = """Object.defineProperty(window, "localStorage", {
+    get() { throw new Error("forbidden") }, configurable: true })"""
 AXE = course.ROOT / "node_modules" / "axe-core" / "axe.min.js"
 FAULTS = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
     .filter(fault => ["serious", "critical"].includes(fault.impact))

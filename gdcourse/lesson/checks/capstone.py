@@ -57,6 +57,52 @@ def _at_zero():
     return float(noise_scale(model, zero, X, y)), float(np.sum(model.gradient(zero, X, y) ** 2))
 
 
+def challenge(passes, *, batches, schedule, momentum=0.0, rows=None, rng=range(5)):
+    """How far above the lowest loss a plan ends, in parts of it, for each seed.
+
+    Parameters
+    ----------
+    passes : float
+        Passes over the rows: a whole number, or a part of one pass, which reads that share of
+        the rows, drawn at random, once.
+    batches : Sampler
+        Which rows, in which order.
+    schedule : callable
+        Makes the learning rate, a number or a Schedule, of the number of steps.
+    momentum : float
+        β of the heavy ball.
+    rows : pair (X, y), optional
+        Of a least-squares problem; by default, the training rows of the photograph.
+    rng : sequence of seeds
+        One for each run.
+
+    Returns
+    -------
+    (seeds,) array
+        J/J* − 1 at the end of each run from θ = 0.
+
+    Raises
+    ------
+    ValueError
+        Where `passes` is neither whole nor a part of one.
+    """
+    if not (0 < passes < 1 or (passes >= 1 and passes == int(passes))):
+        raise ValueError(f"passes must be a whole number or between 0 and 1, got {passes}")
+    X, y = _picture()[:2] if rows is None else rows
+    every = compress(X, y)  # the same J, and its minimum, from few rows
+    minimiser = np.linalg.lstsq(*every, rcond=None)[0]
+    lowest = float(LeastSquares().loss(minimiser, *every))
+    if passes < 1:
+        part = np.random.default_rng(0).permutation(len(y))[: round(passes * len(y))]
+        X, y, passes = X[part], y[part], 1
+    n_steps = int(passes) * len(next(batches.epochs(len(y), np.random.default_rng(0))))
+    run = {"batches": batches, "learning_rate": schedule(n_steps), "momentum": momentum}
+    runs = descend_many(
+        X, y, np.zeros(X.shape[1]), **run, n_epochs=int(passes), rng=rng, evaluate_on=every
+    )
+    return runs.history.loss[:, -1] / lowest - 1
+
+
 @cache
 def _ends(b):
     """J/J* − 1 after a pass in batches of b: in the order of the file, and shuffled."""

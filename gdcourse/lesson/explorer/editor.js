@@ -118,12 +118,12 @@ class Editor {
 
   /** The text outlives the page, where the browser keeps something for it. */
   kept() {
-    try { return localStorage.getItem(this.place); } catch { return null; }
+    return gdKeep.read(this.place);
   }
 
   changed() {
     this.number();
-    try { localStorage.setItem(this.place, this.code.value); } catch { /* then it does not */ }
+    gdKeep.write(this.place, this.code.value);
   }
 
   /** Enter keeps the indentation of its line, and Backspace takes back a level. The tab key moves on, as everywhere. */

