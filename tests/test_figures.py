@@ -192,6 +192,17 @@ def test_a_mark_is_a_line_and_a_name_beside_it(ax, side, alignment):
     assert ax.get_xlim() == (1, 1000)
 
 
+def test_lines_over_one_axis_differ_in_dashes_and_marks(ax):
+    named = {"up": [1.0, 2.0], "down": [2.0, 1.0], "flat": [1.0, 1.0]}
+    assert figures.lines([1, 10], named, ax, xlabel="b") is ax
+    for line, (name, values) in zip(ax.lines, named.items(), strict=True):
+        np.testing.assert_array_equal(line.get_xydata(), np.transpose([[1, 10], values]))
+        assert line.get_label() == name
+    assert len({line.get_linestyle() for line in ax.lines}) == 3
+    assert len({line.get_marker() for line in ax.lines}) == 3
+    assert (ax.get_xscale(), ax.get_yscale(), ax.get_xlabel()) == ("log", "log", "b")
+
+
 # What a notebook keeps of a figure
 
 

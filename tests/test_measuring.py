@@ -239,6 +239,7 @@ def test_steps_to_a_target_are_reported_on_seeds_that_did_not_choose():
         _, history = gd.descend(X, y, theta, rng=seed, record_every=1, **run)
         assert steps == history.step[history.loss <= 1.1 * lowest][0]
     assert found.mean == found.steps.mean()
+    np.testing.assert_array_equal(found.runs.steps_to(1.1 * lowest), found.steps)
     assert found.standard_error == pytest.approx(found.steps.std(ddof=1) / 8**0.5)
     with pytest.raises(ValueError, match="must differ from search_seeds"):
         measuring.steps_to_target(X, y, theta, **(arguments | {"report_seeds": [3, 9]}))
@@ -251,3 +252,18 @@ def test_a_relative_error_is_that_of_the_arrays(xp):
     assert found == pytest.approx(0.1)
     with pytest.raises(ValueError, match=r"found must have shape \(2,\), got \(1,\)"):
         measuring.relative_error([1.0], [1.0, 2.0])
+
+
+def test_rounds_go_through_all_batch_sizes_before_the_next(monkeypatch):
+    asked = []
+
+    def stopwatch(*_, batches, n_steps, **__):
+        asked.append((batches.batch_size, n_steps))
+        return float(len(asked))
+
+    monkeypatch.setattr(measuring, "seconds_per_step", stopwatch)
+    theta, X, y = problem(gd.LeastSquares(), 8)
+    options = {"scheme": gd.Shuffled, "n_rounds": 2, "n_steps": lambda b: 8 // b}
+    found = measuring.seconds_in_rounds(X, y, theta, np.array([1, 4]), **options)
+    assert asked == 2 * [(1, 8), (4, 2)]
+    np.testing.assert_array_equal(found, [[1, 2], [3, 4]])

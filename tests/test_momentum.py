@@ -10,7 +10,7 @@ from problems import OBJECTIVES, problem
 
 import gdcourse as gd
 from gdcourse import schedules
-from gdcourse.lesson import data
+from gdcourse.lesson import data, theory
 
 LEAST_SQUARES = gd.LeastSquares()
 
@@ -131,6 +131,10 @@ def test_the_best_constants_give_the_rate_of_the_theorem(nesterov):
     X, y = data.diabetes()
     eigenvalues = np.linalg.eigvalsh(X.T @ X / len(y))
     alpha, beta, rate = best_constants(eigenvalues[0], eigenvalues[-1])[nesterov]
+    assert theory.momentum_radius(eigenvalues, alpha, beta, nesterov) == pytest.approx(rate)
+    many = theory.momentum_radius(eigenvalues, [alpha, 9 / eigenvalues[-1]], [[beta]], nesterov)
+    assert many.shape == (1, 2)
+    assert many[0, 1] > 1  # diverges
     X, y = gd.compress(X, y)
     minimiser = np.linalg.lstsq(X, y)[0]
     t = np.arange(*(-np.array([10, 25]) / np.log(rate)).astype(int))

@@ -17,11 +17,13 @@ from gdcourse.descent import updates
 from gdcourse.engine.many import descend_many
 from gdcourse.noise import gradient_variance
 from gdcourse.objectives import LeastSquares
-from gdcourse.rows import open_problem
+from gdcourse.rows import compress, open_problem
 from gdcourse.run import descend
+from gdcourse.sampling import FullBatch, Shuffled, WithReplacement
 
 __all__ = [
     "Fit",
+    "TunedExcess",
     "TunedSteps",
     "accuracy",
     "accuracy_on_splits",
@@ -31,11 +33,14 @@ __all__ = [
     "fit_power",
     "fit_step_time",
     "largest_curvature",
+    "pair_correlation",
     "peak_memory",
     "relative_error",
+    "seconds_in_rounds",
     "seconds_per_step",
     "steps_to_target",
     "tune",
+    "tuned_excess",
 ]
 
 
@@ -154,6 +159,8 @@ class TunedSteps(NamedTuple):
         Of `steps`.
     scores : dict
         The mean number of steps on the seeds of the search, for every rate tried.
+    runs : Runs
+        Those of the report, as `descend_many` returns them.
     """
 
     learning_rate: float
@@ -161,6 +168,7 @@ class TunedSteps(NamedTuple):
     mean: float
     standard_error: float
     scores: dict
+    runs: object
 
 
 @parameters_of(updates)
@@ -219,7 +227,7 @@ def steps_to_target(
     of_seeds = starts.shape[0] == len(search_seeds) + len(report_seeds) and starts.ndim > 1
 
     def run(rate, seeds, starts):
-        runs = descend_many(
+        return descend_many(
             X,
             y,
             starts,
@@ -231,14 +239,18 @@ def steps_to_target(
             target=target,
             **options,
         )
-        return runs.steps_to(target)
 
     cut = len(search_seeds)
     for_search, for_report = (starts[:cut], starts[cut:]) if of_seeds else (starts, starts)
-    rate, scores = tune(lambda rate: run(rate, search_seeds, for_search).mean(), guess, factor)
-    steps = run(rate, report_seeds, for_report)
+
+    def score(rate):
+        return run(rate, search_seeds, for_search).steps_to(target).mean()
+
+    rate, scores = tune(score, guess, factor)
+    runs = run(rate, report_seeds, for_report)
+    steps = runs.steps_to(target)
     error = np.std(steps, ddof=1) / len(steps) ** 0.5 if len(steps) > 1 else np.nan
-    return TunedSteps(rate, steps, float(steps.mean()), float(error), scores)
+    return TunedSteps(rate, steps, float(steps.mean()), float(error), scores, runs)
 
 
 class Fit(NamedTuple):
@@ -591,3 +603,208 @@ def relative_error(found, expected):
     if found.shape != expected.shape:
         raise ValueError(f"found must have shape {expected.shape}, got {found.shape}")
     return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+
+
+@parameters_of(updates)
+def seconds_in_rounds(
+    X,
+    y,
+    theta_init,
+    batch_sizes,
+    *,
+    objective=LeastSquares(),
+    scheme=WithReplacement,
+    n_rounds=10,
+    n_steps=10,
+    repeats=1,
+):
+    """The seconds of a step at several batch sizes, `seconds_per_step` after another in rounds.
+
+    A busy moment of the machine then spoils a round and not a batch size: take the least over
+    the rounds.
+
+    Parameters
+    ----------
+    batch_sizes : (m,) array of int
+        All of them are timed in every round.
+    scheme : callable
+        Makes the sampler from a batch size.
+    n_rounds : int
+        How often.
+    n_steps : int, or callable
+        Steps in a measurement; a function tells it from the batch size.
+    repeats : int
+        Measurements of each size in a round, of which the least counts.
+
+    Returns
+    -------
+    (n_rounds, m) NumPy array
+
+    Examples
+    --------
+    >>> seconds_in_rounds([[1.0], [1.0]], [1.0, 3.0], [0.0], [1, 2], n_rounds=3).shape
+    (3, 2)
+    """
+    shared = {"objective": objective, "repeats": repeats}
+    return np.array(
+        [
+            [
+                seconds_per_step(
+                    X,
+                    y,
+                    theta_init,
+                    batches=scheme(b),
+                    n_steps=n_steps(b) if callable(n_steps) else n_steps,
+                    **shared,
+                )
+                for b in map(int, batch_sizes)
+            ]
+            for _ in range(validation.check_count("n_rounds", n_rounds))
+        ]
+    )
+
+
+def pair_correlation(errors, batches, n_epochs, rng=None):
+    """The correlation of the errors of an epoch's first two batches, and its standard error.
+
+    That is the mean of their product over the mean of their squares, over many epochs, at a θ
+    that stays.
+
+    Parameters
+    ----------
+    errors : (n, k) array
+        For each row its gradient less that of all rows.
+    batches : Sampler
+        Whose first two batches have one size.
+    n_epochs : int
+        How many are drawn.
+    rng : numpy.random.Generator, seed or None
+        Draws them.
+
+    Returns
+    -------
+    correlation, standard_error : float
+
+    Examples
+    --------
+    >>> from gdcourse import InOrder
+    >>> pair_correlation(np.array([[1.0], [-1.0]]), InOrder(1), n_epochs=2)
+    (-1.0, 0.0)
+    """
+    errors = np.asarray(to_host(errors))
+    pairs = np.array(
+        [
+            [errors[rows].mean(axis=0) for rows in islice(epoch, 2)]
+            for epoch in islice(batches.epochs(len(errors), rng), n_epochs)
+        ]
+    )
+    products = np.sum(pairs[:, 0] * pairs[:, 1], axis=-1)
+    squares = np.sum(pairs**2, axis=(1, 2)) / 2
+    ratio = products.mean() / squares.mean()
+    error = np.std(products - ratio * squares, ddof=1) / len(pairs) ** 0.5
+    return float(ratio), float(error / squares.mean())
+
+
+class TunedExcess(NamedTuple):
+    """What `tuned_excess` finds, budget by budget.
+
+    Attributes
+    ----------
+    steps : (m,) array
+        The budgets.
+    rates : (m,) array
+        For each the learning rate with the lowest mean excess loss on the seeds of the search.
+    mean, error : (m,) array
+        The excess loss at that rate on other seeds, and its standard error.
+    """
+
+    steps: np.ndarray
+    rates: np.ndarray
+    mean: np.ndarray
+    error: np.ndarray
+
+    def at(self, n_steps):
+        """What belongs to the last budget within `n_steps`, as numbers of the same names."""
+        k = np.searchsorted(self.steps, n_steps, side="right") - 1
+        return TunedExcess(*(column[k] for column in self))
+
+
+def tuned_excess(X, y, batch_size, steps, n_epochs, learning_rates, *, n_seeds=12, rng=0):
+    """The excess loss of a batch size after several budgets of steps, each with its best rate.
+
+    Every learning rate is tried on some seeds; the best is reported on as many new ones, since a
+    rate chosen for its luck should not be praised for it. The runs are of least squares from
+    θ = 0, over shuffled rows without a short last batch; the full batch draws nothing, so one
+    run is enough.
+
+    Parameters
+    ----------
+    X : (n, d) array
+        Features, one sample a row.
+    y : (n,) array
+        Targets.
+    batch_size : int
+        b; n is the full batch.
+    steps : (m,) array of int
+        The budgets, rising.
+    n_epochs : int
+        Passes that are enough for the last of them.
+    learning_rates : (k,) array
+        Rising.
+    n_seeds : int
+        Seeds of the search, and of the report.
+    rng : seed
+        Makes the seeds.
+
+    Returns
+    -------
+    TunedExcess
+
+    Raises
+    ------
+    ValueError
+        Where a best rate is the first or the last that was tried.
+
+    Examples
+    --------
+    With b = n and one feature a step of 1/L arrives at once:
+
+    >>> rates = [0.25, 0.5, 1.0]
+    >>> found = tuned_excess([[1.0], [-1.0]], [2.0, -2.0], 2, [1], 1, rates)
+    Traceback (most recent call last):
+        ...
+    ValueError: learning_rates must reach beyond 1.0, the best for 1 steps
+    >>> tuned_excess([[1.0], [-1.0]], [2.0, -2.0], 2, [1], 1, [*rates, 2.0]).rates
+    array([1.])
+    """
+    full = batch_size == len(y)
+    batches = FullBatch() if full else Shuffled(batch_size, drop_last=True)
+    n_seeds, rates = 1 if full else n_seeds, np.asarray(learning_rates, dtype=float)
+    rows, steps = compress(X, y), np.asarray(steps)
+    A, t = map(to_host, rows)
+    best, H = np.linalg.lstsq(A, t, rcond=None)[0], A.T @ A / len(t)
+    runs = descend_many(
+        X,
+        y,
+        asarray(np.zeros(len(H)), like=rows[0]),
+        batches=batches,
+        learning_rate=rates,
+        n_epochs=n_epochs,
+        rng=np.random.default_rng(rng).integers(2**31, size=2 * n_seeds),
+        record_every=steps,
+        evaluate_on=rows,
+        keep_theta=True,
+    )
+    away = to_host(runs.thetas)[:, :, np.isin(runs.history.step, steps)] - best
+    with np.errstate(over="ignore", invalid="ignore"):  # some diverge
+        # A quadratic form keeps the digits that a difference of two losses would lose.
+        excess = np.nan_to_num(np.vecdot(away @ H, away) / 2, nan=np.inf)
+        choice = np.argmin(excess[:, :n_seeds].mean(axis=1), axis=0)
+    for k, budget in zip(choice, steps, strict=True):
+        if not 0 < k < len(rates) - 1:
+            raise ValueError(
+                f"learning_rates must reach beyond {rates[k]}, the best for {budget} steps"
+            )
+    chosen = excess[choice, n_seeds:, np.arange(len(steps))]
+    error = chosen.std(axis=1) / n_seeds**0.5
+    return TunedExcess(steps, rates[choice], chosen.mean(axis=1), error)

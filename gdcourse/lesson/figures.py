@@ -13,6 +13,7 @@ import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 
 __all__ = [
     "COLOURS",
@@ -24,11 +25,13 @@ __all__ = [
     "contours",
     "curve",
     "legend_above",
+    "lines",
     "mark",
     "order_strips",
     "passes",
     "path",
     "points_and_theory",
+    "shades",
     "use_style",
 ]
 
@@ -459,3 +462,65 @@ def mark(x, text, ax, *, height=0.97, side="right"):
         fontsize=9,
     )
     return ax
+
+
+def lines(x, named, ax, *, look=None, **properties):
+    """Rows of numbers over one horizontal axis, both scales logarithmic, each by its name.
+
+    Colour, dashes and mark are those of what is no variant: the first row has the first of the
+    style's colours, a whole line and dots.
+
+    Parameters
+    ----------
+    x : (m,) array
+        The horizontal axis of all of them.
+    named : dict of (m,) arrays
+        By what the legend calls them; what is NaN is left out.
+    ax : matplotlib.axes.Axes
+        Axes to draw on.
+    look : dict, optional
+        Properties of every line, as of ``ax.plot``.
+    **properties : optional
+        Of the axes, as of ``ax.set``.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        `ax`.
+    """
+    looks = zip("os^D", ("-", "--", ":", "-."), strict=True)
+    for (name, values), (marker, dashes) in zip(named.items(), looks, strict=False):
+        style = {"marker": marker, "linestyle": dashes, "markersize": 4} | (look or {})
+        ax.plot(x, values, label=name, **style)
+    ax.set(**{"xscale": "log", "yscale": "log"} | properties)
+    return ax
+
+
+def shades(batch_sizes, n_samples):
+    """A colour for each batch size: of SGD for one row, of the full batch for all, else a green.
+
+    Parameters
+    ----------
+    batch_sizes : sequence of int
+        From the smallest to the largest; those between 1 and `n_samples` have greens, from light
+        to dark.
+    n_samples : int
+        n, rows in all.
+
+    Returns
+    -------
+    dict of str
+        The colour by the batch size.
+
+    Examples
+    --------
+    >>> shades([1, 16, 100], 100)[16].upper() == COLOURS["mini-batch"]
+    True
+    """
+    ends = {1: COLOURS["SGD"], n_samples: COLOURS["full batch"]}
+    between = [b for b in batch_sizes if b not in ends]
+    greens = "#7fcfb9", COLOURS["mini-batch"], "#00543d"
+    ramp = LinearSegmentedColormap.from_list("", greens, N=257)
+    places = np.linspace(0, 1, len(between)) if len(between) > 1 else [0.5]
+    ends |= {b: to_hex(ramp(place)) for b, place in zip(between, places, strict=True)}
+    return {b: ends[b] for b in batch_sizes}

@@ -15,6 +15,7 @@ __all__ = [
     "local_sgd_fixed_point",
     "momentum_floor",
     "momentum_losses",
+    "momentum_radius",
     "noise_floor",
     "order_floors",
     "stability_limit",
@@ -501,3 +502,36 @@ def variance_of_variance(x, batch_size, replace):
     K4 = n**2 * ((n + 1) * m4 - 3 * (n - 1) * m2**2) / ((n - 1) * (n - 2) * (n - 3))
     K22 = (n - 1) / (n + 1) * (K2**2 - K4 / n)
     return float(K4 * (1 / b - 1 / n) + 2 * K22 * (1 / (b - 1) - 1 / (n - 1)))
+
+
+def momentum_radius(curvatures, learning_rate, momentum, nesterov=False):
+    """The factor ρ by which exact momentum shrinks the error in a step, in the long run.
+
+    In a direction of curvature h a step is a 2×2 matrix of this error and the last; ρ is the
+    largest absolute eigenvalue of these matrices.
+
+    Parameters
+    ----------
+    curvatures : (d,) array
+        Eigenvalues of the Hessian.
+    learning_rate, momentum : float or array
+        α and β, of shapes that broadcast.
+    nesterov : bool
+        Whether the gradient is taken ahead, as Nesterov does.
+
+    Returns
+    -------
+    NumPy array
+        With the shape of α and β together; 1 or more where the pair diverges.
+
+    Examples
+    --------
+    >>> float(momentum_radius([1.0, 9.0], 4 / (1 + 3) ** 2, 0.25).round(6))
+    0.5
+    """
+    alpha, beta = (np.asarray(value, dtype=float)[..., None] for value in (learning_rate, momentum))
+    factor = 1 - alpha * np.asarray(curvatures, dtype=float)
+    p, q = ((1 + beta) * factor, beta * factor) if nesterov else (beta + factor, beta + 0 * factor)
+    rows = np.stack([p, -q, 1 + 0 * p, 0 * p], axis=-1)
+    roots = np.linalg.eigvals(rows.reshape(*p.shape, 2, 2))
+    return abs(roots).max(axis=(-2, -1))

@@ -11,54 +11,6 @@ from gdcourse.lesson.checks.exercise import call, compare, exercise, expect, num
 
 @exercise(
     "8.1",
-    "ex-beyond-slowest",
-    '''
-def without_one(shards, missing, alpha, n_steps):
-    """Full-batch descent from theta = 0 on all shards but number missing(t) at step t."""
-    ...
-''',
-    minutes=30,
-    level=2,
-    points=3,
-    hints=(
-        "The steps t = 0, 1, 2, ... each have one worker that does not answer.",
-        "At each step take the mean gradient over the rows of the other shards.",
-    ),
-)
-def without_one(answer):
-    X, y, _ = data.linear_problem(40, 3, noise=1.0, rng=80)
-    order = np.argsort(y)
-    shards = [(X[part], y[part]) for part in np.split(order, 4)]
-    for name, missing, n_steps in (
-        ("always the fourth", lambda t: 3, 500),
-        ("each in its turn", lambda t: t % 4, 42),
-        ("the second, then the first", lambda t: int(t < 3), 7),
-    ):
-        found = call(answer, shards, missing, 0.2, n_steps)
-        found = numbers(found, (3,), "your theta")
-
-        def walk(absent, divide=30, first=0, missing=missing, n_steps=n_steps):
-            theta = np.zeros(3)
-            for t in range(first, n_steps + first):
-                kept = [s for k, s in enumerate(shards) if (k == missing(t)) != absent]
-                sums = sum(A.T @ (A @ theta - b) for A, b in kept)
-                theta = theta - 0.2 * sums / divide
-            return theta
-
-        compare(
-            found,
-            walk(True),
-            f"where the one that is missing is {name}, your theta",
-            (walk(True, first=1), "the first step is t = 0"),
-            (walk(True, divide=40), "the mean over the rows that did answer"),
-            (walk(True, divide=1), "J is a mean over rows, and this is a sum"),
-            (walk(False, divide=10), "the missing worker is the one that is left out"),
-        )
-    return "the end of the run without each worker, for three ways of missing one"
-
-
-@exercise(
-    "8.2",
     "ex-beyond-buffer",
     '''
 def variance_of(G, block, memory, batch):
@@ -110,7 +62,7 @@ def variance_of(answer):
 
 
 @exercise(
-    "8.3",
+    "8.2",
     "ex-beyond-compress",
     """
 # The share of a step spent talking: short reach, then long reach; in each row as it is,
@@ -168,7 +120,87 @@ def shares(answer):
 
 
 @exercise(
+    "8.3",
+    "ex-beyond-client",
+    '''
+def goes_on_at(record_every, fails_at):
+    """The step at which a new job goes on, where the client failed at step fails_at."""
+    ...
+''',
+    minutes=25,
+    level=1,
+    points=2,
+    hints=(
+        "What is in the file, and when was it written?",
+        "The state of the last record: the largest multiple of record_every that was reached.",
+    ),
+)
+def goes_on_at(answer):
+    for every, fails in ((5, 12), (5, 4), (10, 37), (7, 15), (1, 9)):
+        compare(
+            number(call(answer, every, fails), "the step"),
+            fails // every * every,
+            f"with a record every {every} steps and a failure at step {fails} the step",
+            (fails, "the steps since the last record are not in the file"),
+            (0, "the file was written before the failure"),
+            (fails // every, "that is the number of the record, not its step"),
+            (-(-fails // every) * every, "that record was never written"),
+            (fails // every * every + 1, "it goes on from the record itself"),
+            rtol=1e-9,
+        )
+    return "the last record before the failure, in five cases"
+
+
+@exercise(
     "8.4",
+    "ex-beyond-slowest",
+    '''
+def without_one(shards, missing, alpha, n_steps):
+    """Full-batch descent from theta = 0 on all shards but number missing(t) at step t."""
+    ...
+''',
+    minutes=30,
+    level=2,
+    points=3,
+    hints=(
+        "The steps t = 0, 1, 2, ... each have one worker that does not answer.",
+        "At each step take the mean gradient over the rows of the other shards.",
+    ),
+)
+def without_one(answer):
+    X, y, _ = data.linear_problem(40, 3, noise=1.0, rng=80)
+    order = np.argsort(y)
+    shards = [(X[part], y[part]) for part in np.split(order, 4)]
+    for name, missing, n_steps in (
+        ("always the fourth", lambda t: 3, 500),
+        ("each in its turn", lambda t: t % 4, 42),
+        ("the second, then the first", lambda t: int(t < 3), 7),
+    ):
+        found = call(answer, shards, missing, 0.2, n_steps)
+        found = numbers(found, (3,), "your theta")
+
+        def walk(absent, divide=30, first=0, missing=missing, n_steps=n_steps):
+            theta = np.zeros(3)
+            for t in range(first, n_steps + first):
+                kept = [s for k, s in enumerate(shards) if (k == missing(t)) != absent]
+                sums = sum(A.T @ (A @ theta - b) for A, b in kept)
+                theta = theta - 0.2 * sums / divide
+            return theta
+
+        compare(
+            found,
+            walk(True),
+            f"where the one that is missing is {name}, your theta",
+            (walk(True, first=1), "the first step is t = 0"),
+            (walk(True, divide=40), "the mean over the rows that did answer"),
+            (walk(True, divide=1), "J is a mean over rows, and this is a sum"),
+            (walk(False, divide=10), "the missing worker is the one that is left out"),
+        )
+    return "the end of the run without each worker, for three ways of missing one"
+
+
+@exercise(
+    "8.5",
     "ex-beyond-oneshot",
     '''
 def once(shards):
@@ -201,35 +233,3 @@ def once(answer):
             (np.median(own, axis=0), "a mean, not a median"),
         )
     return "the mean of the workers' own minimisers, for even and uneven shards"
-
-
-@exercise(
-    "8.5",
-    "ex-beyond-client",
-    '''
-def goes_on_at(record_every, fails_at):
-    """The step at which a new job goes on, where the client failed at step fails_at."""
-    ...
-''',
-    minutes=25,
-    level=1,
-    points=2,
-    hints=(
-        "What is in the file, and when was it written?",
-        "The state of the last record: the largest multiple of record_every that was reached.",
-    ),
-)
-def goes_on_at(answer):
-    for every, fails in ((5, 12), (5, 4), (10, 37), (7, 15), (1, 9)):
-        compare(
-            number(call(answer, every, fails), "the step"),
-            fails // every * every,
-            f"with a record every {every} steps and a failure at step {fails} the step",
-            (fails, "the steps since the last record are not in the file"),
-            (0, "the file was written before the failure"),
-            (fails // every, "that is the number of the record, not its step"),
-            (-(-fails // every) * every, "that record was never written"),
-            (fails // every * every + 1, "it goes on from the record itself"),
-            rtol=1e-9,
-        )
-    return "the last record before the failure, in five cases"

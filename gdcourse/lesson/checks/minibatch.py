@@ -77,103 +77,6 @@ def minibatch(answer):
 
 @exercise(
     "3.2",
-    "ex-minibatch-accuracy",
-    '''
-def batch_for(ratio, epsilon, n):
-    """Rows for an error of epsilon times the gradient, drawn without replacement.
-
-    ratio is sigma**2 / |grad J|**2, n the number of rows.
-    """
-    ...
-''',
-    minutes=15,
-    level=2,
-    points=2,
-    hints=(
-        "Write the law of chapter 3 with b unknown; which side is a number you know?",
-        "With q = ratio/ε², solve q/b · (n − b)/(n − 1) = 1 for b.",
-    ),
-)
-def batch_for(answer):
-    for ratio, epsilon, n in ((70, 0.1, 1800), (70, 1.0, 1800), (500, 0.5, 300), (5, 0.3, 10_000)):
-        q = ratio / epsilon**2
-        b = number(call(answer, ratio, epsilon, n), "your batch size")
-        expect(
-            b > 0,
-            f"for ratio {ratio}, error {epsilon} and {n} rows your batch size is {b:g}",
-        )
-        right, root, linear, plain = (
-            np.ceil(n / (1 + (n - 1) / of)) for of in (q, q**0.5, ratio / epsilon, ratio)
-        )
-        error = (ratio / b * max(n - b, 0) / (n - 1)) ** 0.5
-        compare(
-            np.ceil(b),
-            right,
-            f"with your b = {b:.6g} of {n} rows the typical error is {error:.2g} of the gradient "
-            f"where {epsilon} was asked for: it",
-            (np.ceil(q), "that is the law with replacement, and the rows are drawn without"),
-            (linear, "the variance has the square of epsilon"),
-            (root, "the law is one of squares"),
-            (plain, "where is epsilon?"),
-            (n - right + 1, "that is what is left out"),
-            rtol=1.001 / right,  # rounded up, or not
-        )
-    return "the law without replacement gives the error asked for, at four places"
-
-
-@exercise(
-    "3.3",
-    "ex-minibatch-pairs",
-    '''
-def pair_ratio(errors, epoch):
-    """Mean of e_B' e_C over pairs of batches, divided by the mean of |e_B|**2.
-
-    errors holds a row's error in each row, epoch is a list of batches of row numbers.
-    """
-    ...
-''',
-    minutes=20,
-    level=2,
-    points=3,
-    hints=(
-        "Put the errors of the batches into the rows of a matrix; what are the entries of E E'?",
-        "The diagonal holds the k squares and the rest the k(k − 1) ordered pairs: divide one "
-        "mean by the other.",
-    ),
-)
-def pair_ratio(answer):
-    rng = np.random.default_rng(32)
-    for centred in (True, False):
-        # Errors that do not add up to zero tell a measurement from the formula.
-        errors = rng.standard_normal((24, 3)) + (0 if centred else [1.0, 0.0, -0.5])
-        errors -= errors.mean(axis=0) if centred else 0
-        for b in (4, 8):
-            epoch = list(rng.permutation(24).reshape(-1, b))
-            found = number(call(answer, errors, epoch), "your ratio")
-            e = [errors[batch].mean(axis=0) for batch in epoch]
-            k = len(e)
-            products = sum(2 * (u @ v) for u, v in combinations(e, 2))
-            squares = sum(u @ u for u in e)
-            right = products / (k - 1) / squares
-            compare(
-                found,
-                right,
-                f"for {k} batches of {b} rows your ratio",
-                (-right, "its sign is turned"),
-                (products / squares, "a mean over pairs, divided by a mean over batches"),
-                (products / k / squares, "there are k(k − 1) ordered pairs, not k²"),
-                ((products + squares) / k / squares, "a batch is no pair with itself"),
-                (right / 2, "each pair counts once in both sum and number, or twice in both"),
-                (
-                    -1 / (k - 1),
-                    "these errors do not add up to zero, so the formula does not hold: measure it",
-                ),
-            )
-    return "the mean over all pairs, for errors that add up to zero and for others"
-
-
-@exercise(
-    "3.4",
     "ex-minibatch-valley",
     """
 # The mean excess losses of b = 64, 256 and n, each at its own best rate, in this order:
@@ -183,8 +86,8 @@ valley = ...
     level=2,
     points=3,
     hints=(
-        "`tuned` returns the best rate, the mean excess loss and its standard error, at each mark.",
-        "n_steps = 20 * (5000 // b); valley collects tuned(X, y, b, [n_steps], 20, seed)[1][0].",
+        "`tuned_excess` returns the best rates, mean excess losses and their errors, mark by mark.",
+        "n_steps = 20 * (5000 // b); collect tuned_excess(X, y, b, [n_steps], 20, grid).mean[0].",
     ),
 )
 def valley(answer):
@@ -239,3 +142,100 @@ def _excesses():
         )
         tuned.append(np.nanmin(np.nanmean(runs.history.loss[..., -1], axis=-1)) - lowest)
     return lowest, of_rate.min(), tuned
+
+
+@exercise(
+    "3.3",
+    "ex-minibatch-accuracy",
+    '''
+def batch_for(ratio, epsilon, n):
+    """Rows for an error of epsilon times the gradient, drawn without replacement.
+
+    ratio is sigma**2 / |grad J|**2, n the number of rows.
+    """
+    ...
+''',
+    minutes=15,
+    level=2,
+    points=2,
+    hints=(
+        "Write the law of chapter 3 with b unknown; which side is a number you know?",
+        "With q = ratio/ε², solve q/b · (n − b)/(n − 1) = 1 for b.",
+    ),
+)
+def batch_for(answer):
+    for ratio, epsilon, n in ((70, 0.1, 1800), (70, 1.0, 1800), (500, 0.5, 300), (5, 0.3, 10_000)):
+        q = ratio / epsilon**2
+        b = number(call(answer, ratio, epsilon, n), "your batch size")
+        expect(
+            b > 0,
+            f"for ratio {ratio}, error {epsilon} and {n} rows your batch size is {b:g}",
+        )
+        right, root, linear, plain = (
+            np.ceil(n / (1 + (n - 1) / of)) for of in (q, q**0.5, ratio / epsilon, ratio)
+        )
+        error = (ratio / b * max(n - b, 0) / (n - 1)) ** 0.5
+        compare(
+            np.ceil(b),
+            right,
+            f"with your b = {b:.6g} of {n} rows the typical error is {error:.2g} of the gradient "
+            f"where {epsilon} was asked for: it",
+            (np.ceil(q), "that is the law with replacement, and the rows are drawn without"),
+            (linear, "the variance has the square of epsilon"),
+            (root, "the law is one of squares"),
+            (plain, "where is epsilon?"),
+            (n - right + 1, "that is what is left out"),
+            rtol=1.001 / right,  # rounded up, or not
+        )
+    return "the law without replacement gives the error asked for, at four places"
+
+
+@exercise(
+    "3.4",
+    "ex-minibatch-pairs",
+    '''
+def pair_ratio(errors, epoch):
+    """Mean of e_B' e_C over pairs of batches, divided by the mean of |e_B|**2.
+
+    errors holds a row's error in each row, epoch is a list of batches of row numbers.
+    """
+    ...
+''',
+    minutes=20,
+    level=2,
+    points=3,
+    hints=(
+        "Put the errors of the batches into the rows of a matrix; what are the entries of E E'?",
+        "The diagonal holds the k squares and the rest the k(k − 1) ordered pairs: divide one "
+        "mean by the other.",
+    ),
+)
+def pair_ratio(answer):
+    rng = np.random.default_rng(32)
+    for centred in (True, False):
+        # Errors that do not add up to zero tell a measurement from the formula.
+        errors = rng.standard_normal((24, 3)) + (0 if centred else [1.0, 0.0, -0.5])
+        errors -= errors.mean(axis=0) if centred else 0
+        for b in (4, 8):
+            epoch = list(rng.permutation(24).reshape(-1, b))
+            found = number(call(answer, errors, epoch), "your ratio")
+            e = [errors[batch].mean(axis=0) for batch in epoch]
+            k = len(e)
+            products = sum(2 * (u @ v) for u, v in combinations(e, 2))
+            squares = sum(u @ u for u in e)
+            right = products / (k - 1) / squares
+            compare(
+                found,
+                right,
+                f"for {k} batches of {b} rows your ratio",
+                (-right, "its sign is turned"),
+                (products / squares, "a mean over pairs, divided by a mean over batches"),
+                (products / k / squares, "there are k(k − 1) ordered pairs, not k²"),
+                ((products + squares) / k / squares, "a batch is no pair with itself"),
+                (right / 2, "each pair counts once in both sum and number, or twice in both"),
+                (
+                    -1 / (k - 1),
+                    "these errors do not add up to zero, so the formula does not hold: measure it",
+                ),
+            )
+    return "the mean over all pairs, for errors that add up to zero and for others"
