@@ -49,6 +49,9 @@ TAKE = """async names => {
             link.setAttribute("href", (found[1] ? `${found[1]}.xhtml` : "") + (found[2] ?? ""));
         else link.replaceWith(...link.childNodes);
     }
+    for (const night of article.querySelectorAll(".gd-night")) night.remove();
+    for (const layouts of article.querySelectorAll("picture"))
+        layouts.replaceWith(layouts.querySelector("img"));
     for (const picture of article.querySelectorAll("img"))
         picture.setAttribute("src", "images/" + picture.getAttribute("src").split("/").pop());
     const title = node => node.textContent.trim().replace(/\\s+/g, " ");

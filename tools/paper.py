@@ -33,7 +33,7 @@ WHOLE = """<!doctype html>
 """
 LOOKED_UP = {"api", "experiments"}  # on a screen: on paper they come where they are asked for
 UNKNOWN = "000"  # as wide as the number of any page
-INSIDE = re.compile(r"((?P<page>\w+)\.html)?(#(?P<anchor>.+))?")
+INSIDE = re.compile(r"((?P<page>[\w-]+)\.html)?(#(?P<anchor>.+))?")
 
 
 def launch_browser(chromium):

@@ -90,7 +90,10 @@ def draw_all(figure):
         shell.display_formatter.formatters["image/png"].pop(plt.Figure, None)
 
     drawn = {"image/png": print_figure(figure, base64=True)}
-    drawn["image/svg+xml"] = write_svg(figure)
+    svg = write_svg(figure)
+    if len(svg) > 500_000:
+        return drawn  # a photograph weighs less as it is
+    drawn["image/svg+xml"] = svg
     if all(has_frame(ax) for ax in figure.axes):  # a drawing without has its one layout
         stack(figure)
         drawn[NARROW] = write_svg(figure)

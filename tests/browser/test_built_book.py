@@ -99,7 +99,8 @@ def test_every_figure_has_a_number_and_stands_above_its_code(html):
     numbers = 0
     for path in pages(html):
         text = text_of_page(path)
-        drawing = r'<div class="gd-explorer"|<figure [^>]*>\s*(?:<a [^>]*>)?<img'
+        around = r"(?:<(?:div|a) [^>]*>)*"
+        drawing = rf'<div class="gd-explorer"|<figure [^>]*>\s*{around}<(?:img|picture)'
         drawn = len(re.findall(drawing, text))
         captions = re.findall(r'<span class="caption-number">Figure [\d.]+ </span>', text)
         assert len(captions) == drawn, path.name

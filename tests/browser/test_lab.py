@@ -135,7 +135,7 @@ def test_a_chapter_shows_in_lab_with_figures_and_folds(look):
     assert found["figures"] == 2  # which JupyterLab shows in a notebook that it trusts
     assert found["folded"] > 10
     assert found["folds"] > 5
-    assert "Bottou et al. (2018)" in found["text"]
+    assert "Robbins and Monro (1951)" in found["text"]
     assert "(2.4)" in found["text"]
 
 

@@ -6,6 +6,8 @@ import threading
 import pytest
 from browsing import QuietHandler, browser, html
 
+from gdcourse.lesson.figures import NARROW_INCHES
+
 NARROW = {"width": 390, "height": 844}
 
 
@@ -36,17 +38,33 @@ def test_a_term_shows_its_meaning_on_focus_and_on_the_first_tap(page):
     assert "02_sgd" in page.url
 
 
-def test_a_picture_keeps_its_letters_legible_and_is_large_at_a_tap(page):
-    picture = page.locator("#fig-clouds .gd-scroller img")
-    picture.scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelector('#fig-clouds .gd-more')")
-    box = picture.bounding_box()
-    assert box["width"] / int(picture.get_attribute("width")) > 11 / 18  # 9 points at 144 an inch
+def show_large(page, picture):
+    """Tap a picture, and look at it in its whole width."""
     picture.tap()
     large = page.locator("dialog[open] img")
     assert large.bounding_box()["width"] == int(picture.get_attribute("width"))
     page.keyboard.press("Escape")
     assert large.count() == 0
+
+
+def test_a_picture_has_a_layout_for_a_telephone_and_is_large_at_a_tap(page):
+    picture = page.locator("#fig-clouds .gd-day img")
+    picture.scroll_into_view_if_needed()
+    assert picture.evaluate("image => image.currentSrc").endswith("-narrow.svg")
+    assert picture.bounding_box()["width"] * 9 / (72 * NARROW_INCHES) > 11  # nine points
+    show_large(page, picture)
+
+
+def test_a_photograph_scrolls_on_a_telephone_and_is_large_at_a_tap(page):
+    other = page.context.new_page()
+    other.goto(page.url.replace("02_sgd", "capstone"))
+    picture = other.locator(".gd-scroller img").first
+    picture.scroll_into_view_if_needed()
+    other.wait_for_function("document.querySelector('.gd-scroller.gd-more')")
+    box = picture.bounding_box()
+    assert box["width"] / int(picture.get_attribute("width")) > 11 / 18  # 9 points at 144 an inch
+    show_large(other, picture)
+    other.close()
 
 
 def test_every_page_says_what_it_is_about(html):
