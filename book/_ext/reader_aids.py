@@ -29,17 +29,19 @@ STORAGE = """
 <script>
 {
   const stored = {};
-  try {
-    Object.assign(stored, localStorage);
-    localStorage.setItem("gd-try", "");
-    localStorage.removeItem("gd-try");
-  } catch {
-    Object.defineProperty(window, "localStorage", { value: {
-      getItem: (name) => stored[name] ?? null,
-      setItem: (name, text) => { stored[name] = text; },
-      removeItem: (name) => { delete stored[name]; },
-    } });
-  }
+  const instead = {
+    getItem: (name) => stored[name] ?? null,
+    setItem: (name, text) => { stored[name] = text; },
+    removeItem: (name) => { delete stored[name]; },
+  };
+  const { get } = Object.getOwnPropertyDescriptor(window, "localStorage");
+  Object.defineProperty(window, "localStorage", {
+    get() { try { return get.call(window); } catch { return instead; } },
+  });
+  const { setItem } = Storage.prototype;
+  Storage.prototype.setItem = function (...given) {
+    try { setItem.apply(this, given); } catch { /* it is full */ }
+  };
 }
 </script>
 """

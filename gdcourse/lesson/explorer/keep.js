@@ -14,7 +14,8 @@ globalThis.gdKeep = {
     try {
       if (text === null) localStorage.removeItem(name);
       else localStorage.setItem(name, text);
-      return localStorage instanceof Storage; // and not what stands in for it
+      // In the storage itself, and not in what stands in for it:
+      return localStorage instanceof Storage && localStorage.getItem(name) === text;
     } catch {
       return false;
     }
