@@ -175,9 +175,14 @@ def verdict(name, answer, capsys):
 
 def of_exercises(rows):
     """Parameters whose first is the number of an exercise; the slow ones are marked."""
-    return [pytest.param(*row, marks=[pytest.mark.slow] * (row[0] in SLOW)) for row in rows]
+    return [pytest.param(*row, marks=marks_of(row[0])) for row in rows]
 
 
+def marks_of(name):
+    return [pytest.mark.slow] * (name in SLOW) + [pytest.mark.long] * (name in LONG)
+
+
+LONG = {"11.5"}  # its notebook holds the solution on each run
 SLOW = {"3.2", "4.4", "6.3", "9.2", "11.1", "11.3", "11.4", "11.5"}  # runs, and a picture
 every_exercise = pytest.mark.parametrize("name", of_exercises((name,) for name in EXERCISES))
 
