@@ -29,6 +29,7 @@
   function show(reply, verdict, right, content) {
     reply.className = `gd-reply ${right ? "gd-right" : "gd-wrong"}`;
     reply.replaceChildren(make("strong", { textContent: `${verdict} ` }), ...content);
+    window.MathJax?.typesetPromise?.([reply]); // the words were taken before their formulas were set
   }
 
   function makeQuestion(box, number) {
@@ -102,8 +103,8 @@
       const near = factor < 2;
       const verdict = near ? "Close." : `Off by a factor of ${print(factor)}.`;
       const [answer] = [...folded.querySelectorAll(":scope > p:not(.admonition-title)")];
-      show(reply, verdict, near, [`You said ${print(guess)}. Measured: `]);
-      reply.append(...[...answer.childNodes].map((node) => node.cloneNode(true)), axis(guess));
+      const words = [...answer.childNodes].map((node) => node.cloneNode(true));
+      show(reply, verdict, near, [`You said ${print(guess)}. Measured: `, ...words, axis(guess)]);
     }
 
     // A line from low to high with two marks, which the words beside it say as well.
