@@ -1,5 +1,7 @@
 """Many runs at once: each is the run that `descend` makes with its rate and its seed."""
 
+import os
+import threading
 import tracemalloc
 from itertools import islice
 
@@ -255,9 +257,11 @@ def test_shards_are_walked_by_many_runs_too(tmp_path, objective):
     np.testing.assert_allclose(found.history.loss, expected.history.loss, rtol=1e-9)
 
 
-def test_groups_of_seeds_change_nothing(monkeypatch):
+@pytest.mark.parametrize("scheme", [gd.Shuffled, gd.WithReplacement])
+def test_groups_of_seeds_change_nothing(monkeypatch, scheme):
     theta, X, y = small(LEAST_SQUARES)
-    options = {"batches": gd.Shuffled(2), "learning_rate": [0.01, 0.1], "n_epochs": 3}
+    options = {"batches": scheme(2), "learning_rate": [0.01, 0.1], "n_epochs": 3}
+    options["record_every"] = 5
     expected = gd.descend_many(X, y, theta, rng=range(5), **options)
     monkeypatch.setattr(many, "ROWS_DRAWN", 2 * N)
     monkeypatch.setattr(many, "VALUES", 40)
@@ -265,6 +269,27 @@ def test_groups_of_seeds_change_nothing(monkeypatch):
     found = gd.descend_many(X, y, theta, rng=range(5), **options)
     np.testing.assert_allclose(found.theta, expected.theta, rtol=1e-12)
     np.testing.assert_allclose(found.history.loss, expected.history.loss, rtol=1e-12)
+
+
+class Watched(np.random.Generator):
+    """A generator that notes which threads it draws in."""
+
+    def integers(self, *args, **options):
+        self.threads = [*getattr(self, "threads", []), threading.get_ident()]
+        return super().integers(*args, **options)
+
+
+@pytest.mark.parametrize("given_twice", [True, False])
+def test_a_generator_given_twice_keeps_its_turns(monkeypatch, given_twice):
+    theta, X, y = small(LEAST_SQUARES)
+    monkeypatch.setattr(many, "VALUES_A_THREAD", 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    first, second = (Watched(np.random.PCG64(seed)) for seed in (0, 1))
+    rngs = [first, first if given_twice else second]
+    options = {"batches": gd.WithReplacement(1), "learning_rate": 0.01, "n_epochs": 2}
+    gd.descend_many(X, y, theta, rng=rngs, record_every=99, **options)
+    threads = {thread for rng in rngs for thread in rng.threads}
+    assert len(threads) == (1 if given_twice else 2)
 
 
 def test_memory_is_that_of_the_records_and_not_of_the_steps():

@@ -36,6 +36,7 @@ ROWS_DRAWN = 2**22  # row numbers of all seeds that are in memory at once
 VALUES = 2**18  # of gathered rows at once, on the host; a device takes 64 times as many
 VALUES_COPIED = 2**22  # of X, where it does not lie row by row
 VALUES_A_THREAD = 2**20  # of rows that a part of the runs has to walk for a thread to pay
+VALUES_A_DRAW = 4  # of rows, walked while one row is drawn
 
 
 @dataclass(frozen=True)
@@ -232,7 +233,7 @@ def descend_many(
         for some in product(_chunk(rules, rates_at_once), _chunk(seeds, seeds_at_once)):
             group = _Group(*some, starts, state.theta, data, looked, together, target, keep_theta)
             group.share = partial(_share, pool, n_threads)
-            epochs = group.draw(batches, seeds, n_epochs)
+            epochs = group.draw(batches, seeds, n_epochs, whole=record_every is None)
             with np.errstate(over="ignore", invalid="ignore"):
                 group.walk(cut_epochs(epochs, n_epochs, record_every), record_every, bar)
             results |= group.results
@@ -261,12 +262,15 @@ class _Group:
         self.columns = {tuple(run): [] for run in self.runs.tolist()}
         self.results = {}
 
-    def draw(self, batches, seeds, n_epochs):
-        """The epochs of the seeds that still have a run, together."""
+    def draw(self, batches, seeds, n_epochs, whole):
+        """The epochs of the seeds that still have a run, together.
+
+        Unless they are wanted `whole`, several may come as one.
+        """
         numbers = np.unique(self.runs[:, 1]).tolist()
         rngs = {k: validation.check_rng(seeds[k]) for k in numbers}
         if type(batches) in (Shuffled, WithReplacement):  # the same, with fewer calls
-            yield from self.draw_at_once(batches, rngs, n_epochs)
+            yield from self.draw_at_once(batches, rngs, n_epochs, whole)
             return
         draws = {k: draw_epochs(batches, len(self.data), rngs[k]) for k in numbers}
         epochs = [next(draws[k], None) for k in numbers]
@@ -284,23 +288,29 @@ class _Group:
             numbers = np.unique(self.runs[:, 1]).tolist()
             epochs = [next(draws[k], None) for k in numbers]
 
-    def draw_at_once(self, batches, rngs, n_epochs):
+    def draw_at_once(self, batches, rngs, n_epochs, whole):
         """Epochs that owe nothing to each other; independent rows are drawn for several of them."""
         n_samples = len(self.data)
         cuts = next(draw_epochs(batches, n_samples, validation.check_rng(0))).bounds
-        done = 0
-        while done < n_epochs:
+        n_steps, length = len(cuts) - 1, cuts[-1]
+        while n_epochs:
             numbers = np.unique(self.runs[:, 1]).tolist()
             several = max(1, 2 * VALUES // (len(numbers) * n_samples))
-            several = min(several if type(batches) is WithReplacement else 1, n_epochs - done)
-            epochs = Epoch(None, np.array([0, several * cuts[-1]]))
-            drawn = np.empty((several, len(numbers), cuts[-1]), dtype=np.int64)
-            for i, k in enumerate(numbers):
-                order = batches.draw_order(epochs, n_samples, rngs[k])[: epochs.bounds[-1]]
-                drawn[:, i] = order.reshape(several, -1)
-            for orders in drawn:
-                yield _Epochs(np.array(numbers), orders, cuts)
-            done += several
+            several = min(several if type(batches) is WithReplacement else 1, n_epochs)
+            orders = np.empty((len(numbers), several * length), dtype=np.int64)
+            draw = partial(_fill, orders, batches, n_samples, [rngs[k] for k in numbers])
+            if len(set(map(id, rngs.values()))) == len(rngs):
+                self.share(draw, len(numbers), VALUES_A_DRAW * orders.shape[1])
+            else:  # a generator given twice keeps its turns
+                draw(slice(0, len(numbers)))
+            bounds = np.append(
+                np.add.outer(length * np.arange(several), cuts[:-1]), several * length
+            )
+            epochs = _Epochs(np.array(numbers), orders, bounds)
+            at_once = n_steps if whole else several * n_steps
+            for first in range(0, several * n_steps, at_once):
+                yield epochs[first : first + at_once]
+            n_epochs -= several
 
     def walk(self, parts, record_every, bar):
         """Walk and record until the parts or the runs are at their end."""
@@ -536,6 +546,13 @@ def _share(pool, n_threads, function, n_runs, n_values):
     function(mine)
     for thread in waiting:
         thread.result()
+
+
+def _fill(orders, batches, n_samples, rngs, part):
+    """Draw the rows of some seeds, as if they were of one epoch."""
+    epoch = Epoch(None, np.array([0, orders.shape[1]]))
+    for i in range(part.start, part.stop):
+        orders[i] = batches.draw_order(epoch, n_samples, rngs[i])[: orders.shape[1]]
 
 
 def _chunk(values, size):
