@@ -30,7 +30,8 @@ from gdcourse.lesson import tables as results
 COLUMNS = ("model", "n", "d", "dtype", "b", "epochs", "who", "median", "low", "high", "ours_is")
 RATE = {"least squares": 0.2, "logistic": 0.5, "softmax": 0.5}
 N_CLASSES = 10
-SLOW = "PyTorch, DataLoader", "PyTorch, fused SGD"  # which get fewer rows
+COMPILED = "PyTorch, fused SGD, compiled"
+SLOW = "PyTorch, DataLoader", "PyTorch, fused SGD", COMPILED  # which get fewer rows
 
 
 def objective_of(model):
@@ -158,7 +159,12 @@ def torch_loss(model, z, y):
     return functional.cross_entropy(z, y.long())
 
 
-def torch_fused_sgd(model, X, y, theta, b, rate, n_epochs, seed):
+def torch_batch_loss(model, theta, X, y, batch):
+    """The mean loss of a batch, indexed; what is differentiated, and compiled."""
+    return torch_loss(model, X[batch] @ theta, y[batch])
+
+
+def torch_fused_sgd(model, X, y, theta, b, rate, n_epochs, seed, loss=torch_batch_loss):
     """A batch indexed at a time, autograd, and optim.SGD in its fused form."""
     import torch
 
@@ -168,7 +174,7 @@ def torch_fused_sgd(model, X, y, theta, b, rate, n_epochs, seed):
     for order in orders(len(X), n_epochs, seed):
         for batch in torch.from_numpy(order).split(b):
             optimizer.zero_grad()
-            torch_loss(model, X[batch] @ theta, y[batch]).backward()
+            loss(model, theta, X, y, batch).backward()
             optimizer.step()
     return theta.detach().numpy()
 
@@ -239,6 +245,7 @@ def contestants(model, b, X, y):
         found["PyTorch, index loop"] = torch_index_loop
         found["PyTorch, expert loop"] = torch_expert_loop
         found["PyTorch, fused SGD"] = torch_fused_sgd
+        found[COMPILED] = partial(torch_fused_sgd, loss=torch.compile(torch_batch_loss))
         found["PyTorch, DataLoader"] = torch_data_loader
     if find_spec("jax"):
         import jax
@@ -473,6 +480,7 @@ def header(options):
     """What the table says about the machine and the contestants."""
     _, figures = OTHERS.get(options.cases, (measure, NANOSECONDS))
     packages = ("numpy", "numba", "scikit-learn", "torch", "jax")
+    packages += ("vowpalwabbit",) if options.cases == "fits" else ()
     versions = {}
     for package in packages:
         try:
@@ -480,7 +488,7 @@ def header(options):
         except PackageNotFoundError:
             versions[package] = "not installed"
     return {
-        "processor": f"{processor()}, one thread",
+        "processor": f"{processor()}, {'all cores' if options.cases == 'many' else 'one thread'}",
         "system": f"{platform.system()}, Python {platform.python_version()}",
         **versions,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),

@@ -260,15 +260,15 @@ def test_a_page_runs_to_its_end(opener, shared, name):
 
 
 def test_a_broken_assert_says_its_claim(shared):
-    source, place = [*stored("timings")][10][0], 'assert own["two workers'
-    shared.write(11, source.replace(place, f'own["two workers, each of them"] = 900\n{place}'))
-    shared.run(11)
-    assert shared.words(11).startswith("a claim does not hold, line ")
-    said = shared.said(11)
+    source, place = [*stored("timings")][13][0], 'assert own["two workers'
+    shared.write(14, source.replace(place, f'own["two workers, each of them"] = 900\n{place}'))
+    shared.run(14)
+    assert shared.words(14).startswith("a claim does not hold, line ")
+    said = shared.said(14)
     assert "This claim of the page does not hold now: One epoch over 4 GB" in said
     assert "own['two workers, each of them'] = 900" in said
-    shared.press(11, "Reset")
-    assert "does not hold" not in shared.said(11)
+    shared.press(14, "Reset")
+    assert "does not hold" not in shared.said(14)
 
 
 def test_a_syntax_error_marks_its_own_line(shared):
