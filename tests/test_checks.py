@@ -19,7 +19,7 @@ import pytest
 import course
 import gdcourse as gd
 from gdcourse.lesson import data
-from gdcourse.lesson.checks import EXERCISES, capstone, check, tradeoffs
+from gdcourse.lesson.checks import EXERCISES, capstone, check, exercise, tradeoffs
 from tools.plain import number_chapters
 
 LABEL = re.compile(r"^:label: (ex-\S+)$", re.M)
@@ -595,8 +595,15 @@ def test_another_way_is_right_too(name, source, capsys):
 # says. "" stands for the end of the solution.
 MISTAKES = {
     "1.1": [
-        ("distance * np.linalg.eigvalsh(gd.to_host(X.T @ X / len(y)))[0]", "distance", "you stop"),
-        ("len(y)))[0]", "len(y)))[-1]", "away from the minimiser"),
+        (
+            "distance * np.linalg.eigvalsh(gd.to_host(X.T @ X / len(y)))[0]",
+            "distance",
+            "by which eigenvalue",
+        ),
+        ("len(y)))[0]", "len(y)))[-1]", "by which eigenvalue"),
+        ("(X @ theta - y) / len(y)", "(X @ theta - y)", "divide its gradient by n"),
+        ("(X @ theta - y) / len(y)", "(X @ theta - y) / len(y) * 2", "no factor 2"),
+        ("theta - learning_rate", "theta + learning_rate", "has not ended"),
         ("tol = distance", "tol = 0.2 * distance", "largest tol that still guarantees"),
         ("n_steps = 0", "n_steps = 1", "count the updates"),
         ("tol = distance", "tol = distance**2", "largest tol that still guarantees"),
@@ -609,7 +616,7 @@ MISTAKES = {
         ("np.log(10) /", "np.log(10) / 2 /", "not of its square"),
         ("(k + 1) / (k - 1)", "k / (k - 1)", "1/L is not the best"),
         ("return np.log(10)", "return k #", "not yet a number of steps"),
-        ("return", "return -", "too small"),
+        ("return", "return -", "sign is turned"),
     ],
     "1.3": [
         ("return grid[np.argmin(rho_on_grid)]", "return 1 / L", "the flattest waits"),
@@ -626,7 +633,7 @@ MISTAKES = {
         ("len(y_part) / n_rows *", "len(y_part) *", "it is the sum over rows"),
         ("X_part @ theta - y_part", "y_part - X_part @ theta", "sign is turned"),
         ("in chunks:\n        gradient", "in chunks[:-1]:\n        gradient", "chunk is missing"),
-        ("return total", "return [total]", "shape (3,)"),
+        ("return total", "return [total]", "shape (1, 3); take the one"),
     ],
     "1.5": [
         ("/ (4 * n * d)", "", "what compression costs"),
@@ -640,8 +647,20 @@ MISTAKES = {
         ("        losses.append", "            losses.append", "60 losses for 5 epochs"),
         ("/ 2)\n", ")\n", "half the mean square"),
         ("np.mean((X", "np.sum((X", "a sum"),
-        ("for i in rng.permutation(len(y))", "for i in range(len(y))", "off by"),
-        ("rng.permutation(len(y))", "rng.integers(len(y), size=len(y))", "off by"),
+        ("for i in rng.permutation(len(y))", "for i in range(len(y))", "in the order of rng"),
+        ("rng.permutation(len(y))", "rng.integers(len(y), size=len(y))", "without replacement"),
+        ("rng.permutation(len(y))", "rng.integers(len(y) - 2, size=3)", "off by"),
+        ("theta - learning_rate", "theta + learning_rate", "it climbs"),
+        ("theta - learning_rate *", "theta - 2 * learning_rate *", "no factor 2"),
+        ("- y[i]) * X[i]", "- y[i]) * X[i] / len(y)", "not divided by n"),
+        (
+            "        for i in rng.permutation(len(y)):\n"
+            "            theta = theta - learning_rate * (X[i] @ theta",
+            "        old = theta\n"
+            "        for i in rng.permutation(len(y)):\n"
+            "            theta = theta - learning_rate * (X[i] @ old",
+            "that the last one left",
+        ),
         ("rng.permutation(len(y))", "np.random.default_rng(21).permutation(12)", "same order"),
         ("np.array(losses)", "losses[-1]", "shape ()"),
     ],
@@ -650,15 +669,28 @@ MISTAKES = {
         ("g[order[k]] - g.mean(axis=0)", "g.mean(axis=0) - g[order[k]]", "sign is turned"),
         ("total / len(orders)", "total", "not their mean"),
         ("order[:k]", "order[:0]", "theta has to move"),
-        ("theta - learning_rate", "theta + learning_rate", "off by"),
+        ("theta - learning_rate", "theta + learning_rate", "does the path go down"),
+        ("g[order[k]] - g.mean(axis=0)", "g[order[k]] - g.sum(axis=0)", "divide its gradient by n"),
+        (" - g.mean(axis=0)", "", "subtract the gradient of all rows"),
         ("return total", "return np.linalg.norm(total)", "shape (2,)"),
         ("theta = np.zeros(X.shape[1])\n        for", "for", "raises"),
+        (
+            "total = 0.0\n    for order in orders:\n        theta = np.zeros(X.shape[1])",
+            "total, theta = 0.0, np.zeros(X.shape[1])\n    for order in orders:",
+            "begins at theta = 0",
+        ),
     ],
     "2.3": [
         ("* 4 * b /", "* 4 /", "where is b"),
         ("* 4 * b /", "* 4 / b /", "wrong side"),
         ("* 4 * b /", "* 2 * b /", "too small"),
         ("0.01 * lowest", "lowest", "one per cent is 0.01"),
+        ("np.mean(np.sum(", "np.sum(np.sum(", "S is a mean over rows"),
+        ("np.mean((X", "np.sum((X", "J* is a mean over rows"),
+        ("** 2) / 2", "** 2)", "half the mean square"),
+        ("gradients = X * (X @ best", "gradients = X * (X @ (0 * best)", "at the minimiser"),
+        ("X.T @ X / len(y)", "X.T @ X", "X'X/n"),
+        ("alpha, np.log(100)", "alpha, np.log(1 / 100)", "its sign is turned"),
         ("np.log(100) /", "np.log(10) /", "not its square"),
         ("np.log(100) / (alpha * mu)", "np.log(100) / mu", "rate of the run"),
         ("mu), alpha * mu", "mu), mu", "starts at your rate"),
@@ -671,17 +703,19 @@ MISTAKES = {
         ("np.mean(x**2) /", "np.var(x) /", "not the variance"),
         ("2 * np.mean(x**2) / np.mean(x**4)", "2 / 3", "limit of one law"),
         ("2 * np.mean(x**2) / np.mean(x**4)", "2 / np.max(x**2)", "every single row"),
-        ("np.mean(x**4)", "np.sum(x**4)", "shrinks by"),
+        ("np.mean(x**4)", "np.sum(x**4)", "not sums"),
+        ("np.mean(x**2)", "np.sum(x**2)", "not sums"),
     ],
     "2.5": [
         ("return whole, half", "return half, whole", "changed places"),
         ("return whole, half", "return whole, theta", "last iterate"),
         ("return whole, half", "return whole, whole", "over all steps"),
-        ("(step - n_steps // 2)", "step", "second half is off"),
+        ("(step - n_steps // 2)", "step", "how many iterates"),
+        ("learning_rate * gradient", "learning_rate * gradient / len(y)", "not divided by n"),
         ("size=(len(theta), 1)", "size=(1, 1)", "every run draws the same rows"),
         ("rng.integers(len(y)", "rng.integers(len(y) // 2", "equally likely"),
         ("return whole, half", "return whole.mean(axis=0), half.mean(axis=0)", "shape (3, 2)"),
-        ("theta - learning_rate", "theta + learning_rate", "off by"),
+        ("theta - learning_rate", "theta + learning_rate", "it climbs"),
     ],
     "3.1": [
         ("/ len(batch)", "/ b", "by its own rows"),
@@ -696,6 +730,16 @@ MISTAKES = {
         ),
         ("len(y) // b * b", "(len(y) - 1) // b * b", "full batch is left out"),
         ("range(0, stop, b)", "range(0, stop - b, b)", "short batch is left out"),
+        ("rng.permutation(len(y))", "rng.integers(len(y), size=len(y))", "without replacement"),
+        ("rng.permutation(len(y))", "range(len(y))", "cut the batches from"),
+        ("X[batch] @ theta - y[batch]", "X[batch] @ theta - y[0]", "your theta is off by"),
+        ("theta - alpha", "theta - 2 * alpha", "no factor 2"),
+        (
+            "X[batch] @ theta",
+            "X[batch] @ (old := theta if start == 0 else old)",
+            "that the last one left",
+        ),
+        ("    return theta", "    return [theta, theta]", "shape (2, 3); take the one"),
     ],
     "3.3": [
         ("n / (1 + (n - 1) / q)", "q", "with replacement"),
@@ -704,6 +748,7 @@ MISTAKES = {
         ("n / (1 + (n - 1) / q)", "n - n / (1 + (n - 1) / q)", "what is left out"),
         ("ratio / epsilon**2", "ratio**0.5 / epsilon", "one of squares"),
         ("return int", "return -int", "your batch size is -"),
+        ("(n - 1) / q", "(n - 1) * q", "asks for more rows"),
     ],
     "3.4": [
         ("return pairs", "return -pairs", "sign is turned"),
@@ -711,7 +756,10 @@ MISTAKES = {
         ("(k * (k - 1))", "k", "mean over pairs"),
         ("(gram.sum() - np.trace(gram)) / (k * (k - 1))", "gram.sum() / k**2", "no pair with"),
         ("return pairs / (np.trace(gram) / k)", "return -1 / (k - 1)", "measure it"),
-        ("(np.trace(gram) / k)", "(np.trace(gram) / k) ** 0.5", "your ratio is too"),
+        ("(np.trace(gram) / k)", "(np.trace(gram) / k) ** 0.5", "not by a length"),
+        ("(np.trace(gram) / k)", "np.trace(gram)", "squares are summed"),
+        ("/ (k * (k - 1))", "", "products are summed"),
+        ("(k * (k - 1))", "(k * (k - 1) / 2)", "each pair counts once"),
     ],
     "3.2": [
         ("", "valley = valley[::-1]", "how many steps"),
@@ -1179,7 +1227,9 @@ PLANTED = [(name, *mistake) for name, mistakes in MISTAKES.items() for mistake i
 
 
 @pytest.mark.parametrize(("name", "old", "new", "says"), of_exercises(PLANTED))
-def test_a_planted_mistake_is_told(name, old, new, says, capsys):
+def test_a_planted_mistake_is_told(name, old, new, says, capsys, monkeypatch):
+    if "not ended" in says:
+        monkeypatch.setattr(exercise, "PATIENCE", 0.3)
     if old:
         source = solution(name)
         assert source.count(old) == 1, "the solution has changed: plant the mistake anew"
@@ -1264,6 +1314,28 @@ def test_a_check_that_lacks_the_data_says_so(capsys, monkeypatch):
         "4.4 cannot be checked here: the real data come with scikit-learn: "
         "`pip install scikit-learn`"
     )
+
+
+def test_an_assert_of_the_answer_itself_is_told_without_the_words_of_numpy(capsys):
+    def strict(n, d):
+        np.testing.assert_allclose(n, d)
+
+    line = verdict("1.5", strict, capsys)
+    assert line == (
+        "1.5 not yet: an assert in your own function does not hold (called with 100000, 10)"
+    )
+
+
+def test_an_answer_that_never_ends_is_broken_off(capsys, monkeypatch):
+    monkeypatch.setattr(exercise, "PATIENCE", 0.1)
+
+    def endless(n, d):
+        while True:
+            n += 1
+
+    before = sys.gettrace()
+    assert "has not ended after 0.1 seconds" in verdict("1.5", endless, capsys)
+    assert sys.gettrace() is before
 
 
 def test_the_arguments_of_a_function_stay_as_they_are(capsys):

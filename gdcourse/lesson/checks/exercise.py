@@ -6,8 +6,10 @@ never says what the answer is.
 
 import copy
 import io
+import sys
+import time
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from itertools import islice
 from warnings import catch_warnings, simplefilter
@@ -18,6 +20,7 @@ from gdcourse.base.backend import is_array_api_obj, to_host
 
 MANY = 100_000  # items of a generator; one that never ends must not keep us here
 RTOL = 1e-4  # single precision may be in the answer, a mistake may not
+PATIENCE = 60.0  # seconds that a loop of an answer may take; one that never ends must not either
 
 
 class AnswerError(AssertionError):
@@ -97,14 +100,21 @@ def call(function, *arguments, many=MANY):
             f"it is {_kind(function)}"
         )
     try:
-        returned = function(*copy.deepcopy(arguments))
-        if hasattr(returned, "__next__"):  # a generator runs, and may fail, only here
-            returned = list(islice(returned, many))
-    except (Exception, SystemExit) as error:
+        with _patience(function):
+            returned = function(*copy.deepcopy(arguments))
+            if hasattr(returned, "__next__"):  # a generator runs, and may fail, only here
+                returned = list(islice(returned, many))
+    except (Exception, SystemExit, _EndlessError) as error:
+        fault = f"your function raises {type(error).__name__}: {error}"
+        if isinstance(error, _EndlessError):
+            fault = (
+                f"your function has not ended after {PATIENCE:g} seconds: what ends its loop, and "
+                "does that come nearer with each step?"
+            )
+        elif isinstance(error, AssertionError):  # NumPy's words fill a screen
+            fault = "an assert in your own function does not hold"
         shapes = ", ".join(_brief(argument) for argument in arguments)
-        raise AnswerError(
-            f"your function raises {type(error).__name__}: {error} (called with {shapes})"
-        ) from error
+        raise AnswerError(f"{fault} (called with {shapes})") from error
     if returned is None or returned is ...:
         raise AnswerError(
             "your function returns nothing: is it begun, and does it end in `return`?"
@@ -139,7 +149,8 @@ def numbers(value, shape, what):
     )
     if not fits:
         wanted = "one number" if shape == () else f"an array of shape {_shape(shape)}"
-        raise AnswerError(f"{what} must be {wanted}; it has shape {array.shape}")
+        many = array.shape[1:] == shape and "; take the one that is asked for out of it"
+        raise AnswerError(f"{what} must be {wanted}; it has shape {array.shape}{many or ''}")
     if not np.all(np.isfinite(array)):
         raise AnswerError(f"{what} holds nan or inf: something overflows or divides by zero")
     return array.astype(float)
@@ -165,19 +176,51 @@ def expect(holds, message):
 def compare(value, right, what, *clues, rtol=RTOL):
     """Raise `AnswerError` unless `value` is close to `right`.
 
-    `clues` are pairs of a value that a known mistake gives, and what to look at then.
+    `clues` are pairs of a value that a known mistake gives, and what to look at then: words, or
+    a function that finds them or None.
     """
     if close(value, right, rtol):
         return
+    look_at = recognise(value, *clues, rtol=rtol)
     if np.ndim(right) == 0:
         off = f"{what} is too {'large' if value > right else 'small'}"
     else:
         scale = np.linalg.norm(np.ravel(right)) or 1.0
         off = f"{what} is off by {np.linalg.norm(np.ravel(value - right)) / scale:.0%} in length"
+    raise AnswerError(f"{off}: {look_at}" if look_at else off)
+
+
+def recognise(value, *clues, rtol=RTOL):
+    """What to look at, by the first of the `clues` whose value this is; None where it is none."""
     for mistaken, look_at in clues:
         if close(value, mistaken, rtol):
-            raise AnswerError(f"{off}: {look_at}")
-    raise AnswerError(off)
+            return look_at() if callable(look_at) else look_at
+    return None
+
+
+class _EndlessError(BaseException):
+    """A loop that is taken not to end."""
+
+
+@contextmanager
+def _patience(function):
+    """Break off the lines of `function` when they have taken too long.
+
+    What it calls in another file is not looked at, and costs nothing.
+    """
+    file = getattr(getattr(function, "__code__", None), "co_filename", None)
+    before, ends = sys.gettrace(), time.monotonic() + PATIENCE
+
+    def look(frame, event, argument):
+        if time.monotonic() > ends:
+            raise _EndlessError
+        return look
+
+    sys.settrace(lambda frame, *_: look if frame.f_code.co_filename == file else None)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
 
 
 def _on_host(value):

@@ -36,6 +36,7 @@ def descend_within(distance, X, y, theta, learning_rate):
 )
 def descend_within(answer):
     rate = 0.9
+    _expect_a_descent(answer)
     for seed, along in ((1, "flattest"), (2, "random")):
         X, y, _ = data.linear_problem(60, 3, condition=20, noise=0.5, rng=seed)
         h, basis = np.linalg.eigh(X.T @ X / len(y))
@@ -48,12 +49,14 @@ def descend_within(answer):
             end = numbers(end, (3,), "your theta")
             taken = number(taken, "your number of steps")
             off = np.linalg.norm(end - best)
+            left = np.linalg.norm(h * (basis.T @ (end - best)))
+            fault = f"you stop {off:.2g} away from the minimiser where {distance} was asked for: "
             expect(
-                off <= distance,
-                f"you stop {off:.2g} away from the minimiser where {distance} was asked for: the "
-                "gradient must be shorter before you may stop, above all along the flattest "
-                "direction",
+                off <= distance or left > distance,
+                f"{fault}a gradient may be short far away, above all along the flattest direction; "
+                "by which eigenvalue?",
             )
+            expect(off <= distance, f"{fault}the gradient must be shorter before you may stop")
             at_count = best + basis @ ((1 - alpha * h) ** taken * (basis.T @ (start - best)))
             expect(
                 np.linalg.norm(end - at_count) < 1e-3 * distance,
@@ -74,6 +77,22 @@ def descend_within(answer):
                 "start was lucky",
             )
     return "within the distance from every start, at the first step that guarantees it"
+
+
+def _expect_a_descent(answer):
+    """One row, and a rate at which even n times the gradient comes down."""
+    X, y, start = np.ones((20, 1)), np.zeros(20), np.array([1.0])
+    end, taken = several(call(answer, 0.2, X, y, start, 0.02), 2, "what your function returns")
+    end, taken = numbers(end, (1,), "your theta"), number(taken, "your number of steps")
+    what = f"theta after your {taken:g} steps in one dimension"
+    for factor, look_at in (
+        (20, "J is a mean over rows: divide its gradient by n"),
+        (2, "the gradient of half the mean square has no factor 2"),
+    ):
+        reached = (1 - factor * 0.02) ** taken
+        expect(
+            taken == 0 or abs(end[0] - reached) > 1e-3 * abs(end[0]), f"{what} is off: {look_at}"
+        )
 
 
 @exercise(
@@ -106,6 +125,7 @@ def steps_a_digit(answer):
             (2 * right, "the rate 1/L is not the best one"),
             (right / np.log(10), "one more digit is a factor of ten, not of e"),
             (k, "the condition number is not yet a number of steps"),
+            (-right, "its sign is turned: a factor below 1 has a negative logarithm"),
             rtol=0.01 + 1 / right,
         )
     return "the steps agree with the condition number, from 60 to ten million"

@@ -1,13 +1,21 @@
 """Chapter 3: the short last batch, and what a batch size buys."""
 
 from functools import cache
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 
 from gdcourse.engine.many import descend_many
 from gdcourse.lesson import data
-from gdcourse.lesson.checks.exercise import call, compare, exercise, expect, number, numbers
+from gdcourse.lesson.checks.exercise import (
+    call,
+    close,
+    compare,
+    exercise,
+    expect,
+    number,
+    numbers,
+)
 from gdcourse.sampling import Shuffled
 
 
@@ -34,15 +42,16 @@ def minibatch(X, y, theta, b, alpha, n_epochs, rng, drop_last=False):
 def minibatch(answer):
     alpha, n_epochs = 0.15, 3
 
-    def descend(X, y, theta, b, rng, drop_last, divide=None, fresh=True, skip=0, sign=1):
+    def descend(X, y, theta, b, rng, drop_last, divide=None, fresh=True, skip=0, sign=1, old=False):
         n, rng = len(y), np.random.default_rng(rng)
         stop = n // b * b if drop_last else n
         kept = rng.permutation(n)
         order = kept
         for _ in range(n_epochs):
+            begin = theta
             for s in range(0, stop - skip, b):
                 batch = order[s : min(s + b, stop)]
-                sums = X[batch].T @ (X[batch] @ theta - y[batch])
+                sums = X[batch].T @ (X[batch] @ (begin if old else theta) - y[batch])
                 theta = theta - sign * alpha * sums / (divide or len(batch))
             order = rng.permutation(n) if fresh else kept
         return theta
@@ -69,10 +78,36 @@ def minibatch(answer):
             (descend(*one, drop_last, divide=1), "a mean over the batch, no sum"),
             (descend(*one, drop_last, fresh=False), "every epoch has the same order"),
             (descend(*one, drop_last, sign=-1), "it climbs: look at the sign"),
+            (
+                descend(*one, drop_last, sign=2),
+                "the gradient of half the mean square has no factor 2",
+            ),
+            (
+                descend(*one, drop_last, old=True),
+                "every step needs the residual at the theta that the last one left",
+            ),
             (descend(*one, not drop_last), kept),
             (descend(*one, drop_last, skip=b), missing),
+            (found, lambda: _of_the_order(answer)),
         )
     return "the package's own path, with the short batch and without it"
+
+
+def _of_the_order(answer):
+    """What is wrong with the batches that are drawn, told by rows that have nothing in common.
+
+    Each shrinks a coordinate of its own: to 3/4 where a batch of two holds it, to 1/2 where twice.
+    """
+    rng = np.random.default_rng(31)
+    found = call(answer, np.eye(8), np.zeros(8), np.ones(8), 2, 0.5, 3, rng, False)
+    found = numbers(found, (8,), "your theta")
+    if close(found, np.full(8, 0.75**3)):
+        return "cut the batches from rng.permutation(n), drawn anew for each epoch"
+    times = product(range(25), range(13))
+    drawn = {round(0.75**once * 0.5**twice, 9): once + 2 * twice for once, twice in times}
+    if sum(drawn.get(value, np.inf) for value in found.round(9)) == 24:
+        return "some rows come twice in an epoch and some not at all: draw without replacement"
+    return None
 
 
 @exercise(
@@ -185,6 +220,7 @@ def batch_for(answer):
             (root, "the law is one of squares"),
             (plain, "where is epsilon?"),
             (n - right + 1, "that is what is left out"),
+            (np.ceil(n / (1 + (n - 1) * q)), "more noise over signal asks for more rows"),
             rtol=1.001 / right,  # rounded up, or not
         )
     return "the law without replacement gives the error asked for, at four places"
@@ -233,6 +269,10 @@ def pair_ratio(answer):
                 (products / k / squares, "there are k(k − 1) ordered pairs, not k²"),
                 ((products + squares) / k / squares, "a batch is no pair with itself"),
                 (right / 2, "each pair counts once in both sum and number, or twice in both"),
+                (2 * right, "each pair counts once in both sum and number, or twice in both"),
+                (k * products / squares, "products are summed where squares are averaged"),
+                (right / k, "squares are summed where products are averaged"),
+                (right * (squares / k) ** 0.5, "divide by the mean of squares, not by a length"),
                 (
                     -1 / (k - 1),
                     "these errors do not add up to zero, so the formula does not hold: measure it",

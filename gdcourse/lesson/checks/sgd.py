@@ -1,11 +1,12 @@
 """Chapter 2: steps from one row, their bias, their floor and their average."""
 
-from itertools import permutations, product
+from itertools import combinations_with_replacement, permutations, product
 
 import numpy as np
 
 from gdcourse.lesson import data
 from gdcourse.lesson.checks.exercise import (
+    AnswerError,
     call,
     close,
     compare,
@@ -13,6 +14,7 @@ from gdcourse.lesson.checks.exercise import (
     expect,
     number,
     numbers,
+    recognise,
     several,
 )
 from gdcourse.lesson.theory import noise_floor, stability_limit
@@ -45,15 +47,16 @@ def sgd_with_history(answer):
         f"you return {len(found)} losses for {n_epochs} epochs: one at the end of each",
     )
 
-    def losses(fresh=True, at="end", rng=21):
+    def losses(fresh=True, at="end", factor=1, old=False, rng=21):
         rng, theta, history = np.random.default_rng(rng), start, []
         kept = rng.permutation(12)
         order = kept
         for _ in range(n_epochs):
-            running = []
+            running, begin = [], theta
             for i in order:
                 running.append(np.mean((X @ theta - y) ** 2) / 2)
-                theta = theta - alpha * (X[i] @ theta - y[i]) * X[i]
+                slope = (X[i] @ (begin if old else theta) - y[i]) * X[i]
+                theta = theta - factor * alpha * slope
             loss = np.mean((X @ theta - y) ** 2) / 2
             history.append({"end": loss, "begin": running[0], "mean": np.mean(running)}[at])
             order = rng.permutation(12) if fresh else kept
@@ -69,8 +72,28 @@ def sgd_with_history(answer):
         (losses(fresh=False), "every epoch has the same order; draw a new permutation each time"),
         (2 * right, "J is half the mean square"),
         (12 * right, "J is a mean over rows, and this is a sum"),
+        (losses(factor=-1), "it climbs: look at the sign of the step"),
+        (losses(factor=2), "the gradient of half a square has no factor 2"),
+        (losses(factor=1 / 12), "a step takes the gradient of its row whole, not divided by n"),
+        (losses(old=True), "every step needs the residual at the theta that the last one left"),
+        (found, lambda: _of_the_order(answer)),
     )
     return "the loss at the end of every epoch, on the package's own path"
+
+
+def _of_the_order(answer):
+    """What is wrong with the rows that are drawn, told by rows that have nothing in common.
+
+    Each halves a coordinate of its own, so that the loss tells how often they came.
+    """
+    found = call(answer, np.eye(6), np.zeros(6), np.ones(6), 0.5, 1, 21)
+    loss = number(found, "the history of one epoch")
+    if close(loss, 1 / 8):
+        return "take the rows in the order of rng.permutation(n), drawn anew for each epoch"
+    times = (drawn for drawn in combinations_with_replacement(range(7), 6) if sum(drawn) == 6)
+    if any(close(loss, np.mean(0.25 ** np.array(drawn)) / 2) for drawn in times):
+        return "some rows come twice in an epoch and some not at all: draw without replacement"
+    return None
 
 
 @exercise(
@@ -98,14 +121,14 @@ def bias_at_step(answer):
     alpha = 0.2
     shuffled, drawn = list(permutations(range(4))), list(product(range(4), repeat=4))
 
-    def bias(orders, k, walk=True):
-        total = 0.0
+    def bias(orders, k, walk=True, fresh=True, less=np.mean):
+        total, theta = 0.0, np.zeros(2)
         for order in orders:
-            theta = np.zeros(2)
+            theta = np.zeros(2) if fresh else theta
             for i in order[: k if walk else 0]:
                 theta = theta - alpha * (X[i] @ theta - y[i]) * X[i]
             each = X * (X @ theta - y)[:, None]
-            total = total + each[order[k]] - each.mean(axis=0)
+            total = total + each[order[k]] - less(each, axis=0)
         return total / len(orders)
 
     for name, orders in (("shuffled", shuffled), ("drawn", drawn), ("one fixed", shuffled[5:6])):
@@ -113,23 +136,32 @@ def bias_at_step(answer):
             found = call(answer, orders, k, X, y, alpha)
             found = numbers(found, (2,), "the bias")
             right = bias(orders, k)
-            if np.linalg.norm(right) < 1e-12:
-                expect(
-                    np.linalg.norm(found) < 1e-6,
-                    f"your bias at step {k} of the {name} orders is {np.linalg.norm(found):.2g} "
-                    "long, and there is none: are both gradients taken at the same theta, which "
-                    f"{k} steps have reached?",
-                )
+            none = np.linalg.norm(right) < 1e-12
+            if np.linalg.norm(found) < 1e-6 if none else close(found, right):
                 continue
-            what = f"for step {k} of the {name} orders your bias"
             clues = [
-                (-right, "its sign is turned: what the step uses minus what it should estimate"),
+                (
+                    -right,
+                    "its sign is turned: is it what the step uses minus what it should estimate, "
+                    "and does the path go down?",
+                ),
                 (len(orders) * right, "it is a sum over the orders, and not their mean"),
+                (bias(orders, k, less=np.sum), "J is a mean over rows: divide its gradient by n"),
+                (bias(orders, k, less=lambda each, axis: 0), "subtract the gradient of all rows"),
+                (bias(orders, k, fresh=False), "every order begins at theta = 0 again"),
                 (bias(orders, k, walk=False), "theta has to move: make k steps first"),
             ]
             if k < 3:
                 clues.append((bias(orders, k + 1), "you are a step too far"))
-            compare(found, right, what, *clues)
+            if none:
+                look_at = recognise(found, *clues) or (
+                    f"are both gradients taken at the same theta, which {k} steps have reached?"
+                )
+                raise AnswerError(
+                    f"your bias at step {k} of the {name} orders is {np.linalg.norm(found):.2g} "
+                    f"long, and there is none: {look_at}"
+                )
+            compare(found, right, f"for step {k} of the {name} orders your bias", *clues)
     return "no bias at the first step nor with replacement, and the right one at the later steps"
 
 
@@ -157,6 +189,7 @@ def order_floor(answer):
         mu, *_, L = np.linalg.eigvalsh(X.T @ X / len(y))
         best = np.linalg.lstsq(X, y, rcond=None)[0]
         lowest = np.mean((X @ best - y) ** 2) / 2
+        trace, at_zero = (np.sum((X * (X @ theta - y)[:, None]) ** 2) for theta in (best, 0 * best))
         returned = several(call(answer, X, y, b), 3, "what your function returns")
         names = ("the learning rate", "the number of steps", "the decay")
         alpha, n_steps, decay = (
@@ -171,8 +204,11 @@ def order_floor(answer):
             (0.01 / b if b > 1 else np.nan, "where is b in the formula?"),
             (0.01 / b**2 if b > 1 else np.nan, "b is on the wrong side"),
             (1.0, "one per cent is 0.01"),
-            (0.02, "the excess loss is half of tr(HC)"),
+            (0.02, "both the excess loss, half of tr(HC), and J*, half the mean square, have a ½"),
             (0.04, "the formula has a 4"),
+            (0.01 / len(y), "S is a mean over rows, not a sum"),
+            (0.01 * len(y), "J* is a mean over rows, not a sum"),
+            (0.01 * trace / at_zero, "S is taken at the minimiser, where the noise is at the end"),
             rtol=0.01,
         )
         steps = np.log(100) / (alpha * mu)
@@ -183,6 +219,8 @@ def order_floor(answer):
             (steps / 2, "the error, not its square"),
             (steps * mu / L, "the slowest direction is the one with the smallest eigenvalue"),
             (steps / np.log(100) * np.log(10), "to one per cent, not to ten"),
+            (steps / len(y), "μ is an eigenvalue of X'X/n: J is a mean over rows"),
+            (-steps, "its sign is turned: a factor below 1 has a negative logarithm"),
             (steps * alpha, "the rate of the run is in it too"),
             rtol=0.01 + 1 / steps,
         )
@@ -229,6 +267,8 @@ def largest_rate(answer):
             (2 * np.var(x) / fourth, "E[x²], not the variance"),
             (2 / 3, "that is the limit of one law; compute it from the x given"),
             (2 / np.max(x**2), "that is safe for every single row, and more than is needed"),
+            (2 * second / (fourth * len(x)), "both are means over the rows, not sums"),
+            (2 * second * len(x) / fourth, "both are means over the rows, not sums"),
         )
     return "the squared error neither shrinks nor grows at your limit, for three kinds of x"
 
@@ -267,10 +307,14 @@ def two_averages(answer):
     # All rows are equal, so that every draw makes the same path.
     row, target, alpha, T = np.array([1.0, 0.5]), 2.0, 0.1, 20
     start = np.array([[0.0, 0.0], [5.0, -1.0], [10.0, 10.0]])
-    path = [start]
-    for _ in range(T):
-        path.append(path[-1] - alpha * (path[-1] @ row - target)[:, None] * row)
-    path = np.array(path)
+
+    def walk(factor=1):
+        path = [start]
+        for _ in range(T):
+            path.append(path[-1] - factor * alpha * (path[-1] @ row - target)[:, None] * row)
+        return np.array(path)
+
+    path, up, short = walk(), walk(-1), walk(1 / 9)
     found = ask(np.tile(row, (9, 1)), np.full(9, target), start, alpha, T, 28)
     if close(found[0], path[11:].mean(axis=0)) and close(found[1], path[1:].mean(axis=0)):
         raise_order = "the two averages have changed places: all steps come first"
@@ -290,6 +334,8 @@ def two_averages(answer):
             (path[1:].mean(axis=0), "that is the average over all steps"),
             (path[begin + 1 :].sum(axis=0), "it is a sum, not a mean"),
             (path[begin + 1 :].sum(axis=0) / T, "how many iterates does it have?"),
+            (up[begin + 1 :].mean(axis=0), "it climbs: look at the sign of the step"),
+            (short[begin + 1 :].mean(axis=0), "the gradient of one row is not divided by n"),
         )
     X, y, _ = data.linear_problem(40, 2, noise=1.0, rng=29)
     best = np.linalg.lstsq(X, y, rcond=None)[0]
