@@ -7,10 +7,33 @@
 
   // Slides ask every class anew, and their answers are not the reader's.
   const isLecture = () => document.querySelector(".reveal") !== null;
-  const nothing = () => ({ questions: {}, guesses: {}, exercises: {} });
+
+  // What an entry of each part must be, whoever has written it: a file can hold anything.
+  const positive = (value) => Number.isFinite(value) && value > 0;
+  const SOUND = {
+    questions: (entry) => Number.isInteger(entry?.chosen) && entry.chosen > 0 && positive(entry.right),
+    guesses: (entry) => positive(entry?.guess) && positive(entry.measured),
+    exercises: (entry) => entry === true,
+  };
+
+  /** The parts, with those entries that can be read. */
+  function pick(kept) {
+    const entries = (part) => Object.entries(kept?.[part] ?? {}).filter(([, entry]) => SOUND[part](entry));
+    return Object.fromEntries(Object.keys(SOUND).map((part) => [part, Object.fromEntries(entries(part))]));
+  }
+
+  /** The progress in the text of a file; an error where it is none. */
+  function parse(text) {
+    const given = { exercises: {}, ...JSON.parse(text) };
+    const kept = pick(given);
+    for (const part of Object.keys(SOUND)) {
+      if (JSON.stringify(given[part]) !== JSON.stringify(kept[part])) throw new TypeError(part);
+    }
+    return kept;
+  }
 
   function recall() {
-    return { ...nothing(), ...(isLecture() ? {} : gdKeep.readObject(KEY)) };
+    return pick(isLecture() ? {} : gdKeep.readObject(KEY));
   }
 
   function remember(change) {
@@ -47,9 +70,8 @@
     list.setAttribute("aria-label", `Answers to question ${number}`);
     list.classList.add("gd-options");
 
-    function choose(k) {
-      const words = [...replies[k - 1]].map((node) => node.cloneNode(true));
-      show(reply, k === right ? "Right." : "Not quite.", k === right, words);
+    function choose(k, verdict = k === right ? "Right." : "Not quite.") {
+      show(reply, verdict, k === right, [...replies[k - 1]].map((node) => node.cloneNode(true)));
     }
 
     [...list.children].forEach((item, i) => {
@@ -67,7 +89,7 @@
     const before = recall().questions[name]?.chosen;
     if (before && before <= list.children.length) {
       list.children[before - 1].querySelector("input").checked = true;
-      choose(before);
+      choose(before, before === right ? "Right, solved before." : undefined);
     }
   }
 
@@ -87,24 +109,26 @@
     const name = `${chapter}/${place}`;
     const at = (share) => number(low) * (number(high) / number(low)) ** share;
     const share = (value) => Math.log(value / number(low)) / Math.log(number(high) / number(low));
+    const near = Math.min(2, at(0.1) / at(0)); // the page "Your progress" says it in words
 
     const slider = make("input", { type: "range", min: 0, max: 1, step: 0.005, value: 0.5 });
     slider.setAttribute("aria-label", "Your guess");
     const said = make("output");
     const button = make("button", { type: "button", textContent: "That is my guess" });
     const reply = make("div", { className: "gd-reply", role: "status" });
+    let moved = false;
     const move = () => {
-      said.textContent = `${print(at(slider.value))} ${unit}`;
+      const value = print(at(slider.value));
+      said.textContent = `${value} ${value === "1" ? unit.replace(/s$/, "") : unit}`;
       slider.setAttribute("aria-valuetext", said.textContent);
     };
 
     function compare(guess) {
       const factor = Math.max(guess / number(measured), number(measured) / guess);
-      const near = factor < 2;
-      const verdict = near ? "Close." : `Off by a factor of ${print(factor)}.`;
+      const verdict = factor < near ? "Close." : `Off by a factor of ${print(factor)}.`;
       const [answer] = [...folded.querySelectorAll(":scope > p:not(.admonition-title)")];
       const words = [...answer.childNodes].map((node) => node.cloneNode(true));
-      show(reply, verdict, near, [`You said ${print(guess)}. Measured: `, ...words, axis(guess)]);
+      show(reply, verdict, factor < near, [`You said ${print(guess)}. Measured: `, ...words, axis(guess)]);
     }
 
     // A line from low to high with two marks, which the words beside it say as well.
@@ -120,8 +144,12 @@
       return line;
     }
 
-    slider.addEventListener("input", move);
+    slider.addEventListener("input", () => { moved = true; move(); });
     button.addEventListener("click", () => {
+      if (!moved) {
+        reply.textContent = "Move the slider first: where it stands now is nobody's guess.";
+        return;
+      }
       const guess = at(slider.value);
       compare(guess);
       remember(({ guesses }) => {
@@ -133,12 +161,20 @@
     const before = recall().guesses[name]?.guess;
     if (before) {
       slider.value = share(before);
+      moved = true;
       move();
       compare(before);
     }
   }
 
-  // The page "Your progress": a table with a row for each chapter, whose last columns are filled.
+  /** Of two factors in the middle, the geometric mean. */
+  function median(factors) {
+    const half = factors.length / 2;
+    const sorted = factors.toSorted((a, b) => a - b);
+    return Math.sqrt(sorted[Math.ceil(half) - 1] * sorted[Math.floor(half)]);
+  }
+
+  // The page "Your progress": a table with a row for each chapter, "of 4" where there are four.
   function makeProgress(place) {
     const { questions, guesses, exercises } = recall();
     for (const row of place.querySelectorAll("tbody tr")) {
@@ -148,15 +184,13 @@
           .filter(([name]) => link === `${name.split("/")[0]}.html`)
           .map(([, value]) => value);
       const answers = mine(questions);
-      const factors = mine(guesses)
-        .map(({ guess, measured }) => Math.max(guess / measured, measured / guess))
-        .sort((a, b) => a - b);
-      const cells = [...row.cells].slice(-5);
-      cells[0].textContent = answers.filter(({ chosen, right }) => chosen === right).length;
-      cells[1].textContent = answers.filter(({ first }) => first).length;
-      const middle = factors[Math.floor(factors.length / 2)];
-      cells[2].textContent = middle ? `a factor of ${print(middle)}` : "";
-      cells[4].textContent = mine(exercises).length;
+      const factors = mine(guesses).map(({ guess, measured }) => Math.max(guess / measured, measured / guess));
+      const [, right, first, off, solved] = row.cells;
+      const count = (cell, done) => { cell.textContent = cell.textContent.replace(/^\d* ?of/, `${done} of`); };
+      count(right, answers.filter((answer) => answer.chosen === answer.right).length);
+      count(solved, mine(exercises).length);
+      first.textContent = answers.filter((answer) => answer.first).length;
+      off.textContent = factors.length ? print(median(factors)) : "";
     }
   }
 
@@ -172,12 +206,14 @@
       make("a", { href: url, download: "gdcourse-progress.json" }).click();
       setTimeout(() => URL.revokeObjectURL(url), 1000);
     });
-    load.addEventListener("click", () => file.click());
+    load.addEventListener("click", () => {
+      file.value = ""; // or the same file, once mended, would be no change
+      file.click();
+    });
     file.addEventListener("change", async () => {
       try {
-        const { questions, guesses, exercises = {} } = JSON.parse(await file.files[0].text());
-        if (typeof questions !== "object" || typeof guesses !== "object") throw new Error();
-        const done = remember((kept) => Object.assign(kept, { questions, guesses, exercises }));
+        const loaded = parse(await file.files[0].text());
+        const done = remember((kept) => Object.assign(kept, loaded));
         said.textContent = done ? "Loaded." : "This browser keeps nothing for a page, or is full.";
         makeProgress(place);
       } catch {

@@ -324,7 +324,10 @@ def test_an_exercise_is_answered_checked_and_counted(disk, opener):
     assert disk.said("1.4").startswith("1.4 right: ")
     assert disk.state(2) == "idle"  # for the answer needs nothing of the cells above
     row = opener("progress", "file").page.get_by_role("row", name="1 Full batch")
-    assert row.get_by_role("cell").all_inner_texts()[-2:] == ["5", "1"]
+    assert row.get_by_role("cell").all_inner_texts()[-1] == "1 of 5"
+    again = opener("01_full_batch", "file").page
+    begun = again.get_by_role("button", name="Answer here: exercise 1.4")
+    assert begun.count() == 0  # what was written is there
 
 
 def test_where_nothing_can_be_kept_the_page_says_so(browser, roots):
