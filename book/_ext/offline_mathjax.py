@@ -10,12 +10,16 @@ from pathlib import Path
 PACKAGES = Path(__file__).resolve().parents[2] / "node_modules"
 MATHJAX = PACKAGES / "mathjax"
 FONT = PACKAGES / "@mathjax" / "mathjax-tex-font"
+SPOKEN = "a11y/assistive-mml.js"
 PARTS = (
     "core.js",
     "input/tex.js",
     "output/chtml.js",
-    "a11y/assistive-mml.js",
+    SPOKEN,
 )
+# It sets an option of the menu, which no page loads: MathJax would say
+# on each that it knows no such option.
+NO_MENU = "\ndelete MathJax.config.options?.menuOptions; // gdcourse\n"
 SETTINGS = {
     "loader": {"load": [part.removesuffix(".js") for part in PARTS]},
     "output": {
@@ -42,5 +46,7 @@ def copy(app, exception):
     for part in ("startup.js", *PARTS):
         (target / part).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(MATHJAX / part, target / part)
+    with (target / SPOKEN).open("a", encoding="utf-8") as script:
+        script.write(NO_MENU)
     shutil.copytree(FONT / "chtml", target / "font" / "chtml")
     shutil.copy(FONT / "chtml.js", target / "font")

@@ -15,6 +15,7 @@ PAGES = list(parse_toc_yaml(course.ROOT / "_toc.yml"))
 FROM_THE_DISK = ["book/index", "book/03_minibatch", "book/api"]
 NARROW = {"width": 390, "height": 844}  # a telephone
 WIDE = {"width": 1280, "height": 900}
+LOUD = ("warning", "error")
 
 MEASURE = """() => ({
     formulas: document.querySelectorAll(".math").length,
@@ -115,7 +116,7 @@ def visit(request, context, roots):
     page.on("request", lambda sent: requests.append(sent.url))
     page.on("requestfailed", lambda sent: complaints.append(f"not found: {sent.url}"))
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
+    page.on("console", lambda line: complaints.append(line.text) if line.type in LOUD else None)
     page.goto(f"{roots[scheme]}/{name}.html")
     seen = page.evaluate(FIGURES)  # as soon as the page is loaded
     page.wait_for_function(FIT)
