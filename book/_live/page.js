@@ -171,8 +171,11 @@ class Cell {
   }
 
   above() {
-    const isAbove = (cell) => cell.node.compareDocumentPosition(this.node) & Node.DOCUMENT_POSITION_FOLLOWING;
-    return cells.filter((cell) => cell.stale && isAbove(cell) && (!cell.solution || cell.solution === this.solution));
+    return cells.filter((cell) => cell.stale && this.isBelow(cell) && (!cell.solution || cell.solution === this.solution));
+  }
+
+  isBelow(cell) {
+    return Boolean(cell.node.compareDocumentPosition(this.node) & Node.DOCUMENT_POSITION_FOLLOWING);
   }
 
   /** What is run, by name. */
@@ -295,10 +298,14 @@ class Answer extends Cell {
     }
   }
 
-  /** What stands above runs only where the answer needs a name of it. */
+  /** Of what stands above only the cells run that make the names that the answer lacks. */
   async chain() {
-    const lacking = await runtime.run(this.name, this.text, () => {}, "lacks");
-    return lacking.length ? super.chain() : [this];
+    const above = this.above();
+    const sources = [...above.map((cell) => cell.text), this.text];
+    const places = await runtime.run(this.name, JSON.stringify(sources), () => {}, "needs");
+    const needed = places.map((place) => above[place]);
+    this.leaps = needed.length > 0 && needed.length < above.length;
+    return [...needed, this];
   }
 
   steps(source) {
@@ -322,18 +329,21 @@ class Answer extends Cell {
 }
 
 const answers = [];
+const solved = gdKeep.readObject("gdcourse-practice").exercises ?? {}; // in an earlier visit
 
 /** Offer an answer under an exercise; one that the reader has begun is there. */
 function offer(box, name) {
+  const before = solved[`${NAME}/${name}`] ? "solved before" : "";
   const open = async () => {
     const all = await loadExercises();
     offered.remove();
     const answer = new Answer(box, all[name]);
+    answer.mark("idle", before);
     answers.push(answer);
     return answer;
   };
   const start = button("Answer here", () => open().then((answer) => answer.edit()), { "aria-label": `Answer here: exercise ${name}` });
-  const offered = make("div", { class: "gd-live-bar" }, start);
+  const offered = make("div", { class: "gd-live-bar" }, start, make("span", { class: "gd-live-status" }, before));
   box.after(offered);
   if (Object.keys(changes).some((key) => key.startsWith(`${name} `))) open();
 }
@@ -361,6 +371,7 @@ const session = {
       for (const [position, cell] of chain.entries()) {
         say(`Running ${cell.noun}${chain.length > 1 ? `, ${position + 1} of ${chain.length}` : ""}.`);
         const { outcome, changed, fault } = await cell.execute(runtime);
+        if (target.leaps) for (const each of cells) if (target.isBelow(each)) each.ran = null; // in order, all run anew
         if (changed) for (const below of cells.slice(cell.number)) if (!chain.includes(below)) below.ran = null;
         if (outcome === "failed" || (outcome === "claim" && cell === target)) {
           say(`Cell ${cell.number} ${outcome === "claim" ? "breaks a claim of the page" : `failed: ${fault.name}`}.`);
@@ -401,9 +412,11 @@ const session = {
   },
 };
 
-// The panel: what Python does, and what stops it
+// The panel: what Python does, and what stops it; hidden it is one button, on every page until it is shown
 
+const FOLDED = "gdcourse live panel";
 const panel = {
+  folded: gdKeep.read(FOLDED) !== null,
   words: make("p", { class: "gd-live-words" }),
   bar: make("progress", { max: 1, value: 0, "aria-label": "Loading Python" }),
 
@@ -413,16 +426,28 @@ const panel = {
     this.forget = button("Forget my changes", () => {
       for (const cell of [...cells, ...answers]) if (cell.text !== cell.original) cell.reset();
     });
-    this.close = button("Hide", () => { this.node.hidden = true; });
+    this.close = button("Hide", () => this.fold(true));
+    this.open = button("Python", () => this.fold(false), { "aria-label": "Show what Python does" });
     const buttons = make("div", { class: "gd-live-buttons" }, this.stop, this.restart, this.forget, this.close);
-    this.node = make("section", { class: "gd-live-panel", "aria-label": "Python in this page" }, this.words, this.bar, buttons);
+    this.all = make("div", {}, this.words, this.bar, buttons);
+    this.node = make("section", { class: "gd-live-panel", "aria-label": "Python in this page" }, this.all, this.open);
     this.node.hidden = true;
     document.body.append(this.node);
+  },
+
+  fold(folded) {
+    this.folded = folded;
+    gdKeep.write(FOLDED, folded ? "hidden" : null);
+    this.show();
+    (folded ? this.open : this.close).focus();
   },
 
   show() {
     if (!this.node) this.furnish();
     this.node.hidden = root.dataset.liveRuntime === "idle" && !Object.keys(changes).length;
+    this.node.classList.toggle("gd-live-folded", this.folded);
+    this.all.hidden = this.folded;
+    this.open.hidden = !this.folded;
     this.forget.hidden = !Object.keys(changes).length;
     if (!kept && Object.keys(changes).length) this.words.textContent = "This browser keeps no changes: they go with the page.";
   },

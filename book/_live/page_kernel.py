@@ -8,13 +8,14 @@ import ast
 import base64
 import builtins
 import concurrent.futures
+import dis
 import importlib.util
 import io
 import json
 import linecache
 import os
 import random
-import symtable
+import re
 import sys
 import time
 import traceback
@@ -22,6 +23,8 @@ import types
 
 MOST = 200_000  # characters that one cell may print
 PRETTY = 400  # characters of a value that an assert has measured
+LOADS = {"LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS"}
+IN_PLACE = {"append", "extend", "update", "add"}
 
 
 class Stream(io.TextIOBase):
@@ -119,23 +122,22 @@ class Session:
                 self.namespace["_"] = value
                 self.show(value)
 
-    def lacks(self, source):
-        """Tell, as an outcome, which names of other cells are missing."""
-        try:
-            tables = [symtable.symtable(source, "<cell>", "exec")]
-        except SyntaxError:
-            tables = []
-        used, made = set(), {*self.namespace, *vars(builtins)}
-        while tables:
-            table = tables.pop()
-            tables += table.get_children()
-            for symbol in table.get_symbols():
-                outermost = table.get_type() == "module"
-                if symbol.is_global() or outermost:
-                    used.add(symbol.get_name())
-                    if symbol.is_assigned() or symbol.is_imported():
-                        made.add(symbol.get_name())
-        self.send(kind="end", outcome=sorted(used - made))
+    def needs(self, sources):
+        """Tell, as an outcome, which cells the last of them needs.
+
+        They stand in the order of the page, and none of them has run.
+        A cell is needed for a name that is missing after it.
+        """
+        *above, last = map(names_of, sources)
+        known = {*self.namespace, *vars(builtins)}
+        missing = last[0] - known
+        needed = []
+        for place in reversed(range(len(above))):
+            taken, made, changed = above[place]
+            if missing & (made | changed):
+                needed.insert(0, place)
+                missing = missing - made | taken - known
+        self.send(kind="end", outcome=needed)
 
     def draw(self):
         """Show the figures that a cell has left open."""
@@ -183,12 +185,42 @@ class Session:
             words = [said] if said else words
             measured = measure(test, frame)
         else:  # a function that compares, as NumPy's do
-            measured = [
-                line.strip()
-                for line in said.splitlines()
-                if ":" in line and not line.startswith(" ACTUAL")
-            ]
+            measured = measure(test, frame)
+            apart = re.search(r"Max absolute difference.*: (.*)", said)
+            if apart:
+                measured.append(f"largest difference: {apart[1]}")
         return {"words": words, "holds": held, "measured": measured}
+
+
+def names_of(source):
+    """The names that a cell takes from others, makes, and changes."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:  # it is told when it runs
+        return set(), set(), set()
+    changed = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript | ast.Attribute) and (
+            isinstance(node.ctx, ast.Store)
+            or getattr(node, "attr", "") in IN_PLACE
+        ):
+            while isinstance(node, ast.Subscript | ast.Attribute):
+                node = node.value
+            changed.add(getattr(node, "id", None))
+    return *names_in(compile(tree, "<cell>", "exec")), changed
+
+
+def names_in(code):
+    """The names that compiled code takes from others, and makes."""
+    taken, made = set(), set()
+    for step in dis.get_instructions(code):
+        if step.opname in LOADS and step.argval not in made:
+            taken.add(step.argval)
+        elif step.opname in ("STORE_NAME", "STORE_GLOBAL"):
+            made.add(step.argval)
+        elif isinstance(step.argval, types.CodeType):
+            taken |= names_in(step.argval)[0] - made
+    return taken, made
 
 
 def forms(value):
@@ -441,6 +473,6 @@ def run(name, source):
     session.run(name, source)
 
 
-def lacks(source):
-    """Tell which names a cell needs of those above it."""
-    session.lacks(source)
+def needs(sources):
+    """Tell which cells must run before the last of them."""
+    session.needs(json.loads(sources))

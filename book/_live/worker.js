@@ -151,7 +151,7 @@ const ACTS = {
   part({ name, data }) { sinks[name].write(bytes(data)); },
   end({ name }) { sinks[name].close(); },
   run({ name, source }) { ask("run", name, source); },
-  lacks({ source }) { ask("lacks", source); },
+  needs({ source }) { ask("needs", source); },
 };
 
 onmessage = async ({ data }) => {

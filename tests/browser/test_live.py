@@ -49,6 +49,10 @@ SPOIL = """new Promise((resolve, reject) => {
 SKIPPED = """(cells => cells.length && cells.every(cell => /Runs in Jupyter/.test(cell.innerText)))
     ([...document.querySelectorAll("[data-live=skipped]")])
 """
+COUNT_RUNS = """(window.runs = 0, new MutationObserver(() => {
+    window.runs += cell.dataset.live === "running"
+}).observe(cell, {attributes: true, attributeFilter: ["data-live"]}))
+"""
 AXE = course.ROOT / "node_modules" / "axe-core" / "axe.min.js"
 FAULTS = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
     .filter(fault => ["serious", "critical"].includes(fault.impact))
@@ -304,6 +308,19 @@ def test_a_change_outlives_the_page_until_it_is_forgotten(shared):
     assert "7 * 7" not in shared.cell(1).locator("pre").first.text_content()
 
 
+def test_a_hidden_panel_is_one_button_until_it_is_shown(shared):
+    shared.write(1, "x = 1")
+    shared.panel("Hide").click()
+    shared.page.reload()
+    shared.panel("Show what Python does").wait_for()
+    assert not shared.panel("Forget my changes").is_visible()
+    box = shared.page.locator(".gd-live-panel").bounding_box()
+    assert box["width"] < 120
+    assert box["height"] < 60
+    shared.panel("Show what Python does").click()
+    shared.panel("Forget my changes").click()
+
+
 ANSWER = """def chunked_gradient(chunks, theta):
     n = sum(len(y) for _, y in chunks)
     return sum(X.T @ (X @ theta - y) for X, y in chunks) / n
@@ -325,9 +342,29 @@ def test_an_exercise_is_answered_checked_and_counted(disk, opener):
     assert disk.state(2) == "idle"  # for the answer needs nothing of the cells above
     row = opener("progress", "file").page.get_by_role("row", name="1 Full batch")
     assert row.get_by_role("cell").all_inner_texts()[-1] == "1 of 5"
-    again = opener("01_full_batch", "file").page
-    begun = again.get_by_role("button", name="Answer here: exercise 1.4")
-    assert begun.count() == 0  # what was written is there
+    again = opener("01_full_batch", "file")
+    again.cell("1.4").wait_for()
+    assert again.words("1.4") == "solved before"
+    again.press("1.4", "Reset")
+    again.page.reload()
+    assert (
+        again.page.locator("button[aria-label$='1.4'] + .gd-live-status").text_content()
+        == "solved before"
+    )
+
+
+def test_for_an_answer_only_the_cells_run_that_it_needs(disk):
+    """And what is run afterwards begins at the top, for those have come too early."""
+    disk.page.get_by_role("button", name="Answer here: exercise 1.5").click()
+    disk.cell("1.5").locator(".cm-focused").wait_for()
+    disk.write("1.5", "def break_even(rows, columns):\n    return len(X) + n")
+    disk.run("1.5", "Check")
+    assert disk.said("1.5").startswith("1.5 not yet: for 100,000 rows")
+    assert [disk.state(k) for k in (2, 3, 4, 5, 6)] == ["idle", "done", "idle", "done", "idle"]
+    disk.ask(1, COUNT_RUNS)
+    disk.run(2)
+    assert [disk.state(k) for k in (2, 4)] == ["done", "idle"]
+    assert disk.page.evaluate("window.runs") == 1
 
 
 def test_where_nothing_can_be_kept_the_page_says_so(browser, roots):
