@@ -688,6 +688,49 @@ def test_a_goal_that_is_met_gets_a_mark(page, figures):
     reset(page, "three-estimators")
 
 
+def test_a_path_that_passes_the_star_has_not_arrived(figures):
+    """What a goal says of a path, it says of its end."""
+    X, y, _ = problem()
+    path = path_in_python(gd.WithReplacement(8), 0.2)
+    far = np.linalg.norm(path - np.linalg.lstsq(X, y, rcond=None)[0], axis=1)
+    assert far[12] < 0.05 * far[0] < far[13:20].max()  # near, and gone again
+    met = goals_met(figures[0], [{"batch_size": 8, "learning_rate": 0.2}], [12, N_STEPS])
+    assert [come for come, *_ in met] == [False, False]
+
+
+def test_one_is_singular(figures):
+    draw = (
+        "KINDS[data.kind](data).draw({...firstState(data), batch_size: 1, step: 1, n_workers: 1})"
+    )
+    for number, said in ((0, "After 1 step."), (4, "1 worker:")):
+        data = json.dumps(payload(figures[number]))
+        assert evaluate(f"((data) => {draw}.spoken)({data})").startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("number", "size", "of_a_path"), [(0, 8, (0, 1)), (1, 32, (0, 2)), (6, 0, (0,))]
+)
+def test_a_goal_of_a_path_is_judged_at_its_end(figures, number, size, of_a_path):
+    states = [
+        {"learning_rate": rate, "momentum": 0.7, "batch_size": size, "average": True}
+        for rate in payload(figures[number])["controls"]["learning_rate"]["values"]
+    ]
+    before = goals_met(figures[number], states, [N_STEPS // 2, N_STEPS - 1])
+    ends = goals_met(figures[number], states, [N_STEPS])
+    for goal in of_a_path:
+        assert not any(met[goal] for met in before)
+        assert any(met[goal] for met in ends)
+
+
+def goals_met(figure, states, steps):
+    """Which goals of a figure are met, in each state at each of the steps."""
+    data = payload(figure)
+    each = json.dumps([state | {"step": step} for state in states for step in steps])
+    goals = "KINDS[data.kind](data).draw({...firstState(data), ...state}).goals"
+    met = f"{each}.map((state) => {goals}.map((goal) => !!goal[1]))"
+    return json.loads(evaluate(f"JSON.stringify(((data) => {met})({json.dumps(data)}))"))
+
+
 def test_no_goal_of_the_book_is_met_before_a_hand_has_moved():
     for chapter, text in stored_figures():
         data = re.search(r"application/json\">(.*?)</script>", text)[1]

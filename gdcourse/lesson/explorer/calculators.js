@@ -161,7 +161,7 @@ KINDS.scaling = ({ name }) => {
     const gain = ((state.scaling === "weak" ? p : 1) * state.batch_size * state.sample) / now[2];
     const talking = percent(now[1] / now[2]);
     return {
-      head: [`with ${count(p)} workers`, "value"],
+      head: [`with ${several(count(p), "worker")}`, "value"],
       rows: [
         ...shares.map(([share, look], i) => [share, seconds(now[i]), look]),
         ["communication's share of the step", talking],
@@ -170,7 +170,7 @@ KINDS.scaling = ({ name }) => {
         ["share of the perfect speed-up", percent(gain / p)],
         ["more communication than computing from P =", even < MOST ? number(even) : "none up to 10⁹"],
       ],
-      spoken: `${count(p)} workers: ${talking} of the step is communication; ${number(gain)} times as fast as one`,
+      spoken: `${several(count(p), "worker")}: ${talking} of the step is communication; ${number(gain)} times as fast as one`,
       height: LOW,
       legend: [...shares, ["both equal", THEORY], ["your P", { colour: "currentColor", shape: DISC }]],
       goals: [
@@ -208,9 +208,9 @@ KINDS.price = ({ name }) => {
       legend: [["time to the target", both], ["fixed cost of the steps", noisy], ["time of the rows", busy], ["b*", THEORY], ["your b", { colour: PINK, shape: DISC }]],
       head: ["from your numbers", "value"],
       rows: [
-        ["knee of the machine, b₀ = r t₀", `${number(knee)} rows`],
-        ["noise scale, B", `${number(state.noise)} rows`],
-        ["b* = √(B b₀)", `${number(best)} rows`, THEORY],
+        ["knee of the machine, b₀ = r t₀", several(number(knee), "row")],
+        ["noise scale, B", several(number(state.noise), "row")],
+        ["b* = √(B b₀)", several(number(best), "row"), THEORY],
         [`time with b = ${count(b)}, of the least`, number(time), { colour: PINK, shape: DISC }],
         ["its steps, of the fewest", number(steps)],
         ["its rows, of the fewest", number(samples)],

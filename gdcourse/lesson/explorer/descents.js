@@ -165,10 +165,11 @@ class Race {
           (point) => spot(point, { colour: look.colour, shape: RING }));
       });
     const axis = state.axis || "steps";
-    const after = { steps: `${count(now)} steps`, samples: `${count(now)} rows`, seconds: seconds(now) }[axis];
+    const after = { steps: several(count(now), "step"), samples: several(count(now), "row"), seconds: seconds(now) }[axis];
     const word = (value, text) => (axis === "seconds" && value ? seconds(value) : text);
     return {
       done,
+      ended: state.step === problem.steps, // what is claimed of a path is judged at its end
       after,
       height: TALL,
       legend: [...runs, ["start", START], ["★ minimum", {}]],
@@ -206,7 +207,7 @@ function compare(data, head, runs, cells, { text = ({ name }) => name, goals = (
       head: [`after ${drawn.after}`, ...head],
       rows,
       spoken: `After ${drawn.after}. ${rows.map(([name, , , loss]) => `${name}: ${loss}`).join("; ")}`,
-      goals: goals(state, drawn.done, problem),
+      goals: goals(state, drawn.ended ? drawn.done : [], problem),
     };
   }
 
@@ -222,7 +223,7 @@ KINDS.estimators = (data) => {
     ["mini-batch", LOOKS["mini-batch"]],
     ["SGD", LOOKS.SGD, { b: 1 }],
   ], (numbers, run) => [count(run.steps), count(rowsRead(run, problem)), ...numbers], {
-    text: (run) => `${run.name}, ${count(rowsRead(run, problem))} ${rowsRead(run, problem) === 1 ? "row" : "rows"}`,
+    text: (run) => `${run.name}, ${several(count(rowsRead(run, problem)), "row")}`,
     goals: (state, done) => [
       ["Come to ★ within 20 steps, and stay within 5 % of the first distance.", done.some((run) => arrival(run, problem) <= 20)],
       ["Get there, and stay, with fewer than 500 rows read.", done.some((run) => arrival(run, problem) * (run.rule.b || problem.rows.length) < 500)],
@@ -301,9 +302,9 @@ KINDS.ball = (data) => {
       rows,
       spoken: `After ${drawn.after}. ${rows.map(([name, cell]) => `${name}: ${cell}`).join("; ")}`,
       goals: [
-        [`Bring the mean of the second half below ${number(fifth)}, without decay.`, !state.decay && around < fifth],
+        [`Bring the mean of the second half below ${number(fifth)}, without decay.`, drawn.ended && !state.decay && around < fifth],
         ["Find the largest α that has a floor.", !state.decay && state.learning_rate === largestBelow(limit, data.controls.learning_rate)],
-        ["Let the average be ten times closer in loss than that mean.", average && problem.excess(average) < around / 10],
+        ["Let the average be ten times closer in loss than that mean.", drawn.ended && average && problem.excess(average) < around / 10],
       ],
     };
   }

@@ -33,6 +33,9 @@ function unit(value, units) {
 const seconds = (value) => unit(value, [["s", 1], ["ms", 1e-3], ["µs", 1e-6], ["ns", 1e-9]]);
 const bytes = (value) => unit(value, [["TB", 1e12], ["GB", 1e9], ["MB", 1e6], ["kB", 1e3], ["B", 1]]);
 
+/** A count that is written already, and what is counted. */
+const several = (text, name) => `${text} ${name}${text === "1" ? "" : "s"}`;
+
 /** What the value of a control is called. */
 const WORDS = {
   number,
@@ -41,7 +44,7 @@ const WORDS = {
   bytes,
   bandwidth: (value) => `${bytes(value)}/s`,
   share: (value) => `${number(100 * value)} %`,
-  rows: (value) => (value === 1 ? "b = 1 row" : `b = ${value} rows`),
+  rows: (value) => `b = ${several(String(value), "row")}`,
   rate: (value) => `α = ${number(value)}`,
   momentum: (value) => `β = ${value}`,
   decay: (value) => (value ? `decay = ${value}` : "none"),

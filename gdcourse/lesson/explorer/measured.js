@@ -34,7 +34,7 @@ KINDS.valley = ({ name, sizes, rates, excess, limits, rows, start }) => {
       legend: [["stability limit", limit], ["α tuned for its b", tuned], ["α kept, and your cell", frozen], ["no better than the start", GREY]],
       head: ["the same work for all", "αL", "error at the end"],
       rows: [
-        [`yours, ${count(rows / state.batch_size)} steps`, [number(state.learning_rate), shown], frozen],
+        [`yours, ${several(count(rows / state.batch_size), "step")}`, [number(state.learning_rate), shown], frozen],
         ["the best α for your b", [number(rates[best[i]]), number(lowest[i])], tuned],
         ["limit for your b", [number(limits[i]), "grows"], limit],
         ["the best of all", [number(rates[best[lowest.indexOf(bottom)]]), number(bottom)]],
@@ -96,7 +96,7 @@ KINDS.orders = ({ name, schemes, n, steps, controls }) => {
       legend: [...names.map((scheme, i) => [scheme, looks[i]]), ["a row that is read", { colour: looks[chosen].colour, shape: "M-2.5 0a2.5 2.5 0 1 0 5 0a2.5 2.5 0 1 0-5 0" }]],
       head: ["squared distance to ★", "end of an epoch", "middle", "mean"],
       rows: names.map((scheme, i) => [scheme, [ends[i], errors[i][n / 2 - 1], averages[i]].map(number), looks[i]]),
-      spoken: `After ${k} rows, ${state.scheme}: ${number(after(chosen, k))}; an epoch reads ${different} different rows of ${n}`,
+      spoken: `After ${several(count(k), "row")}, ${state.scheme}: ${number(after(chosen, k))}; an epoch reads ${different} different rows of ${n}`,
       goals: [
         ["Choose the order that is closest at the end of an epoch.", ends[chosen] === Math.min(...ends)],
         ["Choose the one that is closest on average.", averages[chosen] === Math.min(...averages)],

@@ -88,6 +88,7 @@ function grip({ name, by, at, move, says }, svg, state, moved) {
 /** Buttons that go through the steps: in silence, but for the step on which a figure comes to rest. */
 function player(state, last, go) {
   let playing = null;
+  let alone; // no hand has asked for it
 
   function halt() {
     clearInterval(playing);
@@ -95,14 +96,15 @@ function player(state, last, go) {
     play.textContent = "Play";
   }
 
-  /** From the first step to the last; `unasked` stays silent to the end. */
-  function run(unasked) {
-    if (calm.matches) { go(last, unasked); return; }
+  /** From the first step to the last; `unasked` stays silent to the end, unless a hand comes in. */
+  function run(unasked = false) {
+    alone = unasked;
+    if (calm.matches) { go(last, alone); return; }
     play.textContent = "Pause";
     playing = setInterval(() => {
       const next = Math.min(last, state.step + Math.max(1, Math.round(last / 100)));
       if (next === last) halt();
-      go(next, unasked || next < last);
+      go(next, alone || next < last);
     }, 80);
     if (state.step === last) go(0, true);
   }
@@ -114,7 +116,7 @@ function player(state, last, go) {
   const back = button("Back", by(-1));
   back.setAttribute("aria-label", "One step back");
   addEventListener("beforeprint", () => { halt(); go(last, true); });
-  return { buttons: [play, back, button("One step", by(1))], halt, run, playing: () => playing !== null };
+  return { buttons: [play, back, button("One step", by(1))], halt, run, playing: () => playing !== null, join() { alone = false; } };
 }
 
 /** Goals, each with a mark once it was met. */
@@ -206,6 +208,7 @@ function enliven(root) {
   function changed(key, silent) {
     if (!["step", "own"].includes(key)) {
       editor?.again();
+      steps?.join();
       if (steps && !steps.playing() && (key === "handle" || state.step === 0)) state.step = data.steps;
     }
     drawn = figure.draw(state);
