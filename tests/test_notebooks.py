@@ -12,9 +12,11 @@ from nbformat import v4
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 import course
+from gdcourse.lesson.checks import EXERCISES
 from tools import notebooks
 
 CHAPTERS = sorted(course.BOOK.glob("*.ipynb"))
+IN_WORDS = {8: "eight", 9: "nine", 10: "ten", 11: "eleven", 12: "twelve", 13: "thirteen"}
 WORDS_A_MINUTE = 60  # formulas, code and figures take their time too
 
 
@@ -97,6 +99,26 @@ def test_reading_times_follow_one_rule(path):
     stated, asked = reading_times(nbformat.read(path, as_version=4))
     assert stated is not None, "its box states no reading time in minutes"
     assert abs(stated - asked) <= 5
+
+
+def test_the_first_page_and_the_paper_say_the_hours_that_the_pages_add_up_to():
+    stated = {path.stem: reading_times(nbformat.read(path, as_version=4))[0] for path in CHAPTERS}
+    table = (course.BOOK / "teaching.md").read_text("utf-8")
+    assert {name: int(n) for name, n in re.findall(r"\((\w+)\.ipynb\) \| (\d+) \|", table)} == {
+        name: minutes for name, minutes in stated.items() if minutes
+    }
+    deeper = sum(minutes for name, minutes in stated.items() if name.endswith("_deeper"))
+    pages = {n: m for n, m in stated.items() if m and not n.endswith("_deeper")}
+    least = sum(pages.values())
+    hours = [IN_WORDS[round(minutes / 60)] for minutes in (least, least + deeper)]
+    first = nbformat.read(course.BOOK / "index.ipynb", as_version=4).cells[0].source
+    assert f"About {hours[0]} hours of reading, in {IN_WORDS[len(pages)]} pages" in first
+    assert f"at most {max(pages.values())} minutes, or {hours[1]} hours with the deeper" in first
+    paper = (course.ROOT / "paper.md").read_text("utf-8")
+    assert f"about {hours[0]} hours, or {hours[1]} with the pages below" in paper
+    exercises = sum(exercise.minutes for exercise in EXERCISES.values()) / 60
+    assert "twenty hours more" in paper
+    assert abs(exercises - 20) < 5
 
 
 def test_exercises_and_questions_are_not_counted_as_reading():
