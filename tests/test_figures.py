@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import struct
+from itertools import combinations
 from pathlib import Path
 
 import matplotlib as mpl
@@ -112,6 +113,15 @@ def test_arrows_point_at_their_vectors_and_bear_their_names(ax):
     np.testing.assert_array_equal(named, vectors)
 
 
+def test_names_of_arrows_that_end_close_together_stay_apart(ax):
+    names = ["300 rows", "100 rows", "42 rows"]
+    figures.arrows([[-0.1, 0.31], [-0.23, 0.32], [-1.65, -0.58]], names, ax)
+    ax.figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in ax.texts if text.get_text()]
+    assert len(boxes) == 3
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+
+
 def test_strips_colour_every_row_that_is_handed_out(ax):
     orders = {"kept": np.array([[0, 1, 2], [0, 1, 2]]), "turned": np.array([[2, 1, 0], [0, 0, 0]])}
     assert figures.order_strips(orders, ["r", "g", "b"], 2, ax) is ax
@@ -165,6 +175,8 @@ def test_points_stand_beside_their_theory(ax, errors):
     assert theory in drawn
     assert len(ax.collections) == (errors is not None)
     assert ax.get_legend_handles_labels()[1] == ["SGD"]
+    figures.points_and_theory(x, measured, theory, ax, label="measured", law="theory")
+    assert {"measured", "theory"} <= set(ax.get_legend_handles_labels()[1])
 
 
 def test_the_style_comes_with_the_package():

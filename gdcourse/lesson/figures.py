@@ -219,7 +219,7 @@ def contours(first, second, values, ax, *, minimiser=None):
 
 
 def arrows(vectors, names, ax):
-    """Vectors as arrows from the origin, each with its name beside its head.
+    """Vectors as arrows from the origin, each with its name beside its head, off the next head.
 
     Parameters
     ----------
@@ -236,10 +236,13 @@ def arrows(vectors, names, ax):
         `ax`.
     """
     greys = np.linspace(0.45, 0.75, len(names))
+    heads = np.vstack([vectors, [0, 0]])
     for (x, y), name, grey in zip(np.asarray(vectors), names, greys, strict=True):
+        others = heads[np.any(heads != (x, y), axis=1)]
+        near = others[np.argmin(np.linalg.norm(others - (x, y), axis=1))]
         arrow = {"arrowstyle": "->", "color": f"{grey}", "lw": 2}
         ax.annotate("", (x, y), (0, 0), arrowprops=arrow)
-        away = {"ha": "right" if x < 0 else "left", "va": "top" if y < 0 else "bottom"}
+        away = {"ha": "right" if x < near[0] else "left", "va": "top" if y < 0 else "bottom"}
         ax.annotate(name, (x, y), (0, 4 if y > 0 else -4), textcoords="offset points", **away)
         ax.plot(x, y, alpha=0)  # the arrows decide the limits
     ax.axhline(0, color="0.7", linewidth=0.8)
@@ -382,7 +385,7 @@ def path(thetas, ax, *, variant=None, **line):
     return ax
 
 
-def points_and_theory(x, measured, theory, ax, *, errors=None, variant=None, label=None):
+def points_and_theory(x, measured, theory, ax, *, errors=None, variant=None, label=None, law=None):
     """Measured points with error bars, and the line that theory draws through them.
 
     Parameters
@@ -397,6 +400,8 @@ def points_and_theory(x, measured, theory, ax, *, errors=None, variant=None, lab
         "full batch", "mini-batch" or "SGD": decides colour and mark, and the label without `label`.
     label : str, optional
         What the legend calls the points.
+    law : str, optional
+        What it calls the line.
 
     Returns
     -------
@@ -405,7 +410,7 @@ def points_and_theory(x, measured, theory, ax, *, errors=None, variant=None, lab
     """
     look = {"color": "C0", "marker": "o"} | LOOKS.get(variant, {}) | {"linestyle": "none"}
     ax.errorbar(x, measured, yerr=errors, capsize=2, label=label or variant, **look)
-    ax.plot(x, theory, "--", color=COLOURS["theory"], linewidth=1.2, zorder=1)
+    ax.plot(x, theory, "--", color=COLOURS["theory"], linewidth=1.2, zorder=1, label=law)
     return ax
 
 
