@@ -1,5 +1,7 @@
 """The figures that move, before any hand moves them: what they draw, embed, and refuse."""
 
+import base64
+import io
 import json
 import re
 import subprocess
@@ -9,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import gdcourse as gd
 from gdcourse.lesson import data, explorer
@@ -56,6 +59,31 @@ def price(**change):
     return explorer.batch_calculator(**(numbers | change))
 
 
+PICTURE = np.random.default_rng(0).integers(0, 256, (12, 16, 3)) / 255
+SQUARES = np.lib.stride_tricks.sliding_window_view(PICTURE, (3, 3), axis=(0, 1))
+AROUND = np.delete(np.moveaxis(SQUARES, 2, -1).reshape(-1, 9, 3), 4, axis=1).reshape(-1, 24)
+GREEN = PICTURE[1:-1, 1:-1, 1].ravel()
+SCALED = [(a - a.mean(axis=0)) / a.std(axis=0) for a in (AROUND, GREEN)]
+WALKS = {
+    name: gd.descend_many(
+        *SCALED,
+        np.zeros(24),
+        batches=gd.Shuffled(b),
+        learning_rate=0.02,
+        n_epochs=1,
+        rng=0,
+        record_every=[0, 1, -(-140 // b)],
+        keep_theta=True,
+    )
+    for name, b in {"full batch": 140, "mini-batch": 8, "SGD": 1}.items()
+}
+
+
+def filling(**change):
+    place = {"columns": 14, "corner": (2, 3), "size": (4, 8)} | change
+    return explorer.filling(AROUND, GREEN, WALKS, **place)
+
+
 FIGURES = {
     "three-estimators": lambda: explorer.three_estimators(X, Y, START, n_steps=9),
     "noise-ball": lambda: explorer.noise_ball(X, Y, START, n_steps=20),
@@ -67,6 +95,7 @@ FIGURES = {
     "batch-calculator": price,
     "valley": valley,
     "row-orders": row_orders,
+    "filling": filling,
 }
 
 
@@ -355,9 +384,30 @@ def test_an_order_is_drawn_as_it_is_read():
     assert "4 different rows of 4" in figure.html
 
 
+def test_a_picture_is_filled_in_by_the_model_of_each_run():
+    figure = filling()
+    strips = re.findall(r"data:image/bmp;base64,([^\"]*)", figure.html)
+    first, *filled = (np.array(Image.open(io.BytesIO(base64.b64decode(text)))) for text in strips)
+    seen = np.s_[2:6, 3:11]
+    np.testing.assert_array_equal(first, np.rint(255 * GREEN.reshape(10, 14)[seen]))
+    for strip, row, run in zip(filled, cells(figure), WALKS.values(), strict=False):
+        model = 255 * (GREEN.mean() + GREEN.std() * SCALED[0] @ run.thetas[-1])
+        model = model.reshape(10, 14)[seen]
+        # Weights are rounded to 10⁻⁴, and shades to whole numbers.
+        np.testing.assert_allclose(strip, np.clip(model, 0, 255), atol=0.5 + 24 * 255 * 0.5e-4)
+        off = np.sqrt(np.mean((model - first) ** 2))
+        assert float(row[2]) == pytest.approx(off, rel=6e-3)
+        assert value(row[0]) == run.history.step[-1]
+    mean = AROUND[:, [4, 10, 13, 19]].mean(axis=1).reshape(10, 14)[seen]
+    off = np.sqrt(np.mean((255 * mean - first) ** 2))
+    assert float(cells(figure)[3][2]) == pytest.approx(off, rel=6e-3)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: filling(size=(4, 6)), "the picture has no (4, 6) pixels at (2, 3)"),
+        (lambda: filling(corner=(6, 3)), "the picture has no (4, 8) pixels at (6, 3)"),
         (lambda: valley(excess=MAP.T), "excess must have shape (3, 4)"),
         (lambda: valley(start=0.35), "excess must be lower than start for a rate of each"),
         (lambda: valley(start=-1.0), "start must be positive"),
@@ -471,6 +521,15 @@ def test_a_run_that_diverges_is_shown_as_far_as_it_is_finite():
     assert cells(figure) == [["2", "16", "2.16 µs"], ["diverged"] * 3]
 
 
+@pytest.mark.parametrize(
+    ("ends", "edges"), [([0.5], []), ([1e200], [[8]]), ([np.inf], [[8]]), ([1e200, np.inf], [[8]])]
+)
+def test_a_run_that_leaves_the_axes_upwards_ends_in_an_arrow_there(ends, edges):
+    runs = {"full batch": history(2.0, 1.0, 0.01), "SGD": history(2.0, 1.5, *ends)}
+    figure = explorer.axis_toggle(runs, lowest=0.0, overhead=1e-6, seconds_per_row=1e-8)
+    assert drawn(figure, r'-10 0z" transform="translate\(\S+ (\S+?)\)') == edges
+
+
 def test_data_that_json_does_not_have_are_an_error():
     with pytest.raises(ValueError, match="Out of range float values are not JSON compliant"):
         drawing.show("figure", "memory", "", {"controls": {"overhead": {"value": np.nan}}})
@@ -544,6 +603,21 @@ def test_a_path_that_leaves_the_frame_ends_in_an_arrow_on_its_edge(learning_rate
         assert inside > -0.06
         assert (inside < 0.06) == bool(turned)
     assert [bool(turned) for *_, turned in marks] == [leaves] * 3
+
+
+@pytest.mark.parametrize("axis", ["steps", "samples", "seconds"])
+@pytest.mark.parametrize(("learning_rate", "edge"), [(0.2, None), (9.0, 332), (1e80, 332)])
+def test_a_loss_that_leaves_its_frame_ends_in_an_arrow_on_its_edge(axis, learning_rate, edge):
+    given = {"learning_rate": learning_rate, "batch_size": 8, "batch_sizes": [8]}
+    data = payload(explorer.three_estimators(X, Y, START, **given, n_steps=20))
+    data["controls"]["axis"]["value"] = axis
+    below = drawing.evaluate(f"still({json.dumps(data)})").split("losses-frame")[2]
+    ends = re.findall(r'points="[^"]*?([\d.]+),([\d.]+)"', below)
+    marks = re.findall(r'd="\S+[^"]*" transform="translate\((\S+) (\S+?)\)( rotate)?', below)
+    assert [(x, y) for x, y, _ in marks[:3]] == ends
+    assert [bool(turned) for *_, turned in marks[:3]] == [edge is not None] * 3
+    if edge:
+        assert [float(y) for _, y in ends] == [edge] * 3
 
 
 def test_with_the_same_rows_for_all_each_makes_the_steps_it_can_afford():

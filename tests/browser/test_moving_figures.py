@@ -1065,7 +1065,7 @@ def test_enter_keeps_the_indentation_and_tab_moves_on(page):
 
 
 def test_the_script_and_the_style_are_small():
-    assert sum(len(text.encode()) for text in page_files().values()) <= 80_000
+    assert sum(len(text.encode()) for text in page_files().values()) <= 85_000
 
 
 def stored_figures():

@@ -19,12 +19,13 @@ from gdcourse.lesson.explorer.descents import (
     your_update,
 )
 from gdcourse.lesson.explorer.figure import Explorer
-from gdcourse.lesson.explorer.measured import row_orders, valley
+from gdcourse.lesson.explorer.measured import filling, row_orders, valley
 
 __all__ = [
     "Explorer",
     "axis_toggle",
     "batch_calculator",
+    "filling",
     "heavy_ball",
     "memory_calculator",
     "noise_ball",

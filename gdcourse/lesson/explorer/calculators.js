@@ -33,8 +33,9 @@ KINDS.axes = ({ name, runs, per_row }) => {
     const order = rows.toSorted((one, other) => one[3] - other[3]).map(([variant]) => variant);
     const ends = runs.map((run, i) => {
       const points = plane.points(xs[i], run.excess);
-      return { at: points.findLast((point) => holds(CHART, point)), text: run.name, look: LOOKS[run.name] };
-    }).filter(({ at }) => at);
+      if (run.diverged && points.length) points.push([points.at(-1)[0], -Infinity]);
+      return { ...trace(points, LOOKS[run.name], CHART), text: run.name, look: LOOKS[run.name] };
+    }).filter(({ mark }) => mark);
     const place = Object.keys(columns[0]).indexOf(state.axis);
     return {
       head: ["to the dashed line", "steps", "samples", "time"],
@@ -43,9 +44,9 @@ KINDS.axes = ({ name, runs, per_row }) => {
       height: LOW,
       legend: [...rows.map(([variant, , look]) => [variant, look]), ["target", THEORY]],
       picture: plane.axes(AXES[state.axis], "excess loss J − J*")
-        + clipped(name, CHART, each(runs, (run, i) => plane.curve(xs[i], run.excess, LOOKS[run.name])))
+        + clipped(name, CHART, each(ends, ({ path }) => path))
         + line(`M${CHART.left} ${tenth(plane.y(state.target * first))}h${CHART.width}`, THEORY)
-        + each(ends, ({ at, look }) => spot(at, look)) + callouts(ends, CHART),
+        + each(ends, ({ mark }) => mark) + callouts(ends, CHART),
       goals: order.length > 1 && rows.every((row) => row[3] < Infinity) ? order.toSorted().map((variant) =>
         [`Let ${variant} be the first by the clock.`, state.axis === "seconds" && order[0] === variant]) : [],
     };

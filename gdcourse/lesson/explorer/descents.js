@@ -8,7 +8,6 @@ const CENTRE = [PLANE.left + PLANE.width / 2, PLANE.top + PLANE.height / 2];
 const NEAR = 0.05; // of the first distance to ★: a path that comes so near has reached it
 
 const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
-const holds = ({ left, top, width, height }, [x, y]) => x >= left && x <= left + width && y >= top && y <= top + height;
 
 /** The plane of θ: the minimiser in the middle, the first start, if not there, four fifths of the way to an edge. */
 class Plane {
@@ -29,21 +28,9 @@ class Plane {
     return places.map((place, k) => Number((this.problem.minimiser[k] + place / this.pixels).toFixed(3)));
   }
 
-  /** A path cut where it leaves the frame for good, and a mark at its end: there, an arrow. */
+  /** A path in the frame, and where it ends there. */
   run(path, look) {
-    const points = path.map((theta) => this.at(theta));
-    const last = points.findLastIndex((point) => holds(PLANE, point));
-    const near = points.slice(0, last + 1);
-    const [from, to] = [points[last], points[last + 1]];
-    if (!to) return { at: from, out: false, marks: polyline(near, look) + spot(from, look) };
-    const step = to.map((value, k) => (Number.isFinite(value) ? value : 1e9) - from[k]);
-    const share = Math.min(...step.map((move, k) => {
-      const edge = move > 0 ? CENTRE[k] + SIDES[k] / 2 : CENTRE[k] - SIDES[k] / 2;
-      return move ? (edge - from[k]) / move : 1;
-    }));
-    const at = from.map((value, k) => value + share * step[k]);
-    const turn = (Math.atan2(step[1], step[0]) * 180) / Math.PI;
-    return { at, out: true, marks: polyline([...near, at], look) + spot(at, { ...look, shape: ARROW }, turn || 360) };
+    return trace(path.map((theta) => this.at(theta)), look, PLANE);
   }
 
   /** The ellipse of errors e from the minimiser with eᵀ C⁻¹ e = 1. */
@@ -129,17 +116,17 @@ class Race {
     });
     const losses = new Timeline(LOSSES, problem.steps * tick, this.up);
     const drawn = done.map(({ path, look }) => plane.run(path, look));
-    const curves = each(done, ({ path, per, look }) => {
+    const curves = done.map(({ path, per, look }) => {
       const thin = Math.ceil((2 * path.length) / LOSSES.width); // no more points than there is room for
       const kept = [...path.keys()].filter((k) => k % thin === 0 || k === path.length - 1);
       const points = losses.points(kept.map((k) => k * per), kept.map((k) => problem.excess(path[k])));
-      return points.length ? polyline(points, look) + spot(points.at(-1), look) : "";
+      return trace(points, look, LOSSES);
     });
     const clock = losses.x(now);
     const ends = text ? done.map((run, i) => ({ at: drawn[i].at, text: text(run), look: run.look })) : [];
-    const under = clipped(`${data.name}-losses`, LOSSES, curves
+    const under = clipped(`${data.name}-losses`, LOSSES, each(curves, (curve) => curve.path)
       + (floor > 0 ? line(`M${LOSSES.left} ${tenth(losses.y(floor))}h${LOSSES.width}`, THEORY) : "")
-      + `<path class="gd-clock" d="M${tenth(clock)} ${LOSSES.top}v${LOSSES.height}" stroke="currentColor"/>`);
+      + `<path class="gd-clock" d="M${tenth(clock)} ${LOSSES.top}v${LOSSES.height}" stroke="currentColor"/>`) + each(curves, (curve) => curve.mark);
 
     /** The clock at a place in the picture: on its axis, or at the nearest point of a path. */
     const seek = ([x, y]) => {
@@ -173,7 +160,7 @@ class Race {
       after,
       height: TALL,
       legend: [...runs, ["start", START], ["★ minimum", {}]],
-      picture: plane.picture(data.name, state.start, each(drawn, (run) => run.marks) + extra(done), ends)
+      picture: plane.picture(data.name, state.start, each(drawn, (run) => run.path + run.mark) + extra(done), ends)
         + axes(LOSSES, losses.ticks(word), decadeTicks(this.up, (v) => losses.y(v), 4), AXES[axis], "excess loss J − J*") + under,
       seek,
       moment,

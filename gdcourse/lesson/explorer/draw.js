@@ -59,7 +59,7 @@ const DISC = "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0";
 const SQUARE = "M-4.5-4.5h9v9h-9z";
 const TRIANGLE = "M0-6L5.5 4.5h-11z";
 const RING = "M-6 0a6 6 0 1 0 12 0a6 6 0 1 0-12 0M-4 0a4 4 0 1 1 8 0a4 4 0 1 1-8 0";
-const ARROW = "M-6-6L7 0L-6 6L-3 0z";
+const ARROW = "M-13-6L0 0L-13 6L-10 0z"; // its tip is its place
 
 /** A look is a colour and, as far as it has them, dashes, a width, a fade, and the shape of a mark. */
 const THEORY = { colour: "currentColor", dash: "6 4", width: 1.8, name: "gd-theory" };
@@ -88,6 +88,27 @@ const spot = ([x, y], { colour, shape = DISC }, turn = 0) =>
 /** A line and a mark as large as a word, to stand before their name. */
 const sample = (look) => look.colour ? `<svg class="gd-sample" viewBox="0 0 28 14" width="28" height="14" aria-hidden="true">${
   look.dash || look.width ? line("M0 7h28", look) : ""}${look.shape ? spot([14, 7], look) : ""}</svg>` : "";
+
+const holds = ({ left, top, width, height }, [x, y]) => x >= left && x <= left + width && y >= top && y <= top + height;
+
+/** A path of points, cut where it leaves the frame for good, and a mark at its end: there, an arrow. */
+function trace(points, look, { left, top, width, height }) {
+  const frame = { left: left - 0.05, top: top - 0.05, width: width + 0.1, height: height + 0.1 };
+  const last = points.findLastIndex((point) => holds(frame, point));
+  if (last < 0) return { at: points[0], path: "", mark: "" };
+  const near = points.slice(0, last + 1).filter((point) => point.every(Number.isFinite));
+  const [from, to] = [points[last], points[last + 1]];
+  if (!to) return { at: from, path: polyline(near, look), mark: spot(from, look) };
+  const far = (value) => (Math.abs(value) < 1e9 ? value : value < 0 ? -1e9 : 1e9);
+  const step = to.map((value, k) => far(value) - from[k]);
+  const share = Math.min(...step.map((move, k) => {
+    const edge = [left, top][k] + (move > 0 ? [width, height][k] : 0);
+    return move ? (edge - from[k]) / move : 1;
+  }));
+  const at = from.map((value, k) => value + share * step[k]);
+  const turn = (Math.atan2(step[1], step[0]) * 180) / Math.PI;
+  return { at, path: polyline([...near, at], look), mark: spot(at, { ...look, shape: ARROW }, turn || 360) };
+}
 
 /** Texts beside points, one below the other where they would touch, each with a line to its point. */
 function callouts(entries, { left, top, width, height }) {
@@ -151,11 +172,11 @@ class LogPlane {
   }
 
   curve(xs, ys, look) {
-    return polyline(this.points(xs, ys), look);
+    return polyline(this.points(xs, ys).filter((point) => point.every(Number.isFinite)), look);
   }
 
   points(xs, ys) {
-    return xs.map((x, k) => [this.x(x), this.y(ys[k])]).filter((point) => point.every(Number.isFinite));
+    return xs.map((x, k) => [this.x(x), this.y(ys[k])]).filter(([x, y]) => Number.isFinite(x) && !Number.isNaN(y));
   }
 
   axes(xLabel, yLabel) {

@@ -1,4 +1,4 @@
-/* Figures over what a chapter has measured: a map of batch sizes and rates, and orders of the rows. */
+/* Figures over what a chapter has measured: a map of batch sizes and rates, orders of the rows, a picture. */
 
 const SHADES = 14; // of a map, from dark to light, two to the factor of ten or more
 const GREY = { colour: "#999", shape: SQUARE };
@@ -107,6 +107,64 @@ KINDS.orders = ({ name, schemes, n, steps, controls }) => {
         + axes(below, quarters.map((t) => [column(t), String(t)]), decadeTicks(plane.up, (v) => plane.y(v), 4), "rows read", "mean squared distance to ★")
         + clipped(`${name}-errors`, below, each(names, (_, i) => (i === chosen ? "" : until(i, steps))) + until(chosen, k)
           + spot([plane.x(k), plane.y(after(chosen, k))], looks[chosen])),
+    };
+  }
+
+  return { draw };
+};
+
+/** Shades from 0 to 255 as a picture in the frame: a bitmap, whose rows are a multiple of four long. */
+function grey(values, width, { left, top, width: wide, height }) {
+  const file = new DataView(new ArrayBuffer(1078 + values.length));
+  [[0, 0x4d42], [2, file.byteLength], [10, 1078], [14, 40], [18, width], [22, -values.length / width], [26, 0x80001]]
+    .forEach(([place, value]) => file.setInt32(place, value, true));
+  for (let k = 0; k < 256; k++) file.setInt32(54 + 4 * k, 0x10101 * k, true);
+  values.forEach((value, k) => file.setUint8(1078 + k, clamp(Math.round(value), 0, 255)));
+  const text = btoa(String.fromCharCode(...new Uint8Array(file.buffer)));
+  return `<image href="data:image/bmp;base64,${text}" x="${left}" y="${top}" width="${wide}" height="${height}" preserveAspectRatio="none" style="image-rendering:pixelated"/>`;
+}
+
+const AROUND = [[0, 0], [0, 1], [0, 2], [1, 0], [1, 2], [2, 0], [2, 1], [2, 2]];
+
+KINDS.filling = ({ name, colours, width, rows, runs, steps }) => {
+  const code = atob(colours);
+  const colour = (i, j, c) => code.charCodeAt(3 * (i * (width + 2) + j) + c);
+  const places = Array.from({ length: code.length / 3 / (width + 2) - 2 }, (_, i) => Array.from({ length: width }, (__, j) => [i, j])).flat();
+  const truth = places.map(([i, j]) => colour(i + 1, j + 1, 1));
+  const around = places.map(([i, j]) => AROUND.flatMap(([down, right]) => [0, 1, 2].map((c) => colour(i + down, j + right, c))));
+  const fill = ([first, ...weights]) => around.map((values) => values.reduce((sum, value, k) => sum + weights[k] * value, first));
+  const off = (values) => Math.sqrt(values.reduce((sum, value, k) => sum + (value - truth[k]) ** 2, 0) / truth.length);
+  const guess = off(around.map((values) => (values[4] + values[10] + values[13] + values[19]) / 4));
+  const errors = runs.map((run) => run.weights.map((weights) => off(fill(weights))));
+  const plane = new LogPlane(LOSSES, decades(rows), decades(runs.flatMap((run) => run.excess)));
+  const strip = { ...PLANE, height: 54 };
+  const below = (k) => ({ ...strip, top: 22 + 70 * k });
+  const titled = (title, values, k) => `<text x="${strip.left}" y="${below(k).top - 4}">${title}</text>${grey(values, width, below(k))}`;
+  const at = ({ place }, k) => place[k];
+
+  function draw({ step: k }) {
+    const now = runs.map((run) => `${count(run.steps[at(run, k)])} ${run.steps[at(run, k)] === 1 ? "step" : "steps"}`);
+    const curves = runs.map((run) => trace(plane.points(rows.slice(0, k + 1), run.place.slice(0, k + 1).map((place) => run.excess[place])), LOOKS[run.name], LOSSES));
+    const better = (t) => errors[1][at(runs[1], t)] < guess;
+    return {
+      height: TALL,
+      legend: runs.map((run) => [run.name, LOOKS[run.name]]),
+      head: [`after ${count(rows[k])} rows`, "steps", "J / J*", "grey levels off"],
+      rows: [
+        ...runs.map((run, i) => [run.name, [count(run.steps[at(run, k)]), number(1 + run.excess[at(run, k)]), number(errors[i][at(run, k)])], LOOKS[run.name]]),
+        ["mean of four neighbours", ["", "", number(guess)]],
+      ],
+      spoken: `After ${count(rows[k])} rows. ${runs.map((run, i) => `${run.name}, ${now[i]}: ${number(errors[i][at(run, k)])} grey levels off`).join("; ")}`,
+      goals: [
+        ["Stop where the full batch has just made its first step.", runs[0].steps[at(runs[0], k)] === 1 && k < steps],
+        ["Stop where the mini-batch is first better than the mean of four.", better(k) && !(k && better(k - 1))],
+      ],
+      picture: titled("as photographed", truth, 0)
+        + each(runs, (run, i) => titled(`${run.name}, ${now[i]}`, fill(run.weights[at(run, k)]), i + 1))
+        + plane.axes("rows read", "J / J* − 1")
+        + clipped(name, LOSSES, each(curves, ({ path }) => path)) + each(curves, ({ mark }) => mark),
+      seek: (point) => (holds(LOSSES, point) ? rows.reduce((near, value, t) => (Math.abs(plane.x(value) - point[0]) < Math.abs(plane.x(rows[near]) - point[0]) ? t : near), 1) : null),
+      moment: (t) => line(`M${tenth(plane.x(rows[t]))} ${LOSSES.top}v${LOSSES.height}`, { ...THEORY, name: "", width: 1 }),
     };
   }
 

@@ -1,11 +1,16 @@
-"""Figures over what a chapter has measured: a map of errors, and orders of the rows."""
+"""Figures over what a chapter has measured: a map of errors, orders of the rows, a picture."""
+
+import base64
 
 import numpy as np
 
 from gdcourse.base import validation
+from gdcourse.base.backend import to_host
 from gdcourse.lesson.explorer.figure import choice, show, slider
+from gdcourse.objectives import LeastSquares
+from gdcourse.rows import compress
 
-__all__ = ["row_orders", "valley"]
+__all__ = ["filling", "row_orders", "valley"]
 
 
 def valley(
@@ -136,6 +141,71 @@ def row_orders(orders, errors, *, learning_rates, learning_rate, scheme, name="r
     )
     data = {"schemes": schemes, "n": n, "steps": 2 * n, "controls": controls}
     return show(name, "orders", label, data)
+
+
+def filling(X, y, runs, *, columns, corner, size, name="filling"):
+    """Pixels filled in from their neighbours, along some runs: the picture comes as they go.
+
+    Parameters
+    ----------
+    X : (n, 24) array
+        Colours of the eight pixels around each, as `data.china(standardise=False)` has them.
+    y : (n,) array
+        Green of the pixel itself.
+    runs : dict of Runs
+        By variant ("full batch", "mini-batch", "SGD", in this order): one run on standardised X
+        and y, by `descend_many` with `keep_theta`.
+    columns : int
+        Pixels in a line of the picture.
+    corner : (int, int)
+        Line and column of the first pixel that is shown.
+    size : (int, int)
+        Lines and columns that are shown; of the latter, a multiple of four.
+    name : str
+        A name for the figure, its own on its page.
+
+    Returns
+    -------
+    Explorer
+    """
+    (top, left), (height, width) = corner, size
+    picture = np.reshape(X, (-1, columns, 8, 3))[..., 0, :]  # each pixel is the first of another's
+    window = picture[top : top + height + 2, left : left + width + 2]
+    if window.shape[:2] != (height + 2, width + 2) or width % 4:
+        raise ValueError(f"the picture has no {size} pixels at {corner}, in columns by fours")
+    centre, deviation = np.mean(X, axis=0), np.std(X, axis=0)
+    centred = compress((X - centre) / deviation, (y - np.mean(y)) / np.std(y))
+    lowest = LeastSquares().loss(np.linalg.lstsq(*centred, rcond=None)[0], *centred)
+    seen = {variant: run.history.samples_seen for variant, run in runs.items()}
+    rows = np.unique(np.concatenate([*seen.values()]))
+    drawn = []
+    for variant, run in runs.items():
+        weights = np.std(y) * to_host(run.thetas).reshape(-1, len(centre)) / deviation
+        first = 255 * (np.mean(y) - weights @ centre)
+        drawn.append(
+            {
+                "name": variant,
+                "steps": run.history.step.tolist(),
+                "place": (np.searchsorted(seen[variant], rows, side="right") - 1).tolist(),
+                "excess": [_shorten(loss / lowest - 1) for loss in np.ravel(run.history.loss)],
+                "weights": np.column_stack([first, weights]).round(4).tolist(),
+            }
+        )
+    last = len(rows) - 1
+    data = {
+        "colours": base64.b64encode(np.rint(255 * window).astype(np.uint8).tobytes()).decode(),
+        "width": width,
+        "rows": rows.tolist(),
+        "runs": drawn,
+        "steps": last,
+        "controls": {"step": slider("Moment", "step", range(last + 1), last)},
+    }
+    label = (
+        "Four strips of one part of a photograph in grey: as photographed, and with each pixel "
+        "filled in by the model of each variant. Below, on logarithmic axes, the losses of the "
+        "three against the rows that they have read."
+    )
+    return show(name, "filling", label, data)
 
 
 def _shorten(value):
