@@ -150,6 +150,7 @@ def prepare(article, name, names):
     # What leads to a file, which paper does not have.
     for link in article(class_="image-reference") + article("a", download=True):
         link.unwrap()
+    move_answers(article)
     for tag in article(True):
         if tag.name == "details":
             tag["open"] = ""
@@ -163,6 +164,19 @@ def prepare(article, name, names):
                 del tag["href"]
     article["id"] = name
     return article
+
+
+def move_answers(article):
+    """Put the answers to the questions of a page at its end, out of sight of the questions."""
+    questions = article(class_="gd-question")
+    if not questions:
+        return
+    page = article.find("section")
+    page.append(BeautifulSoup('<section id="answers"><h2>Answers</h2></section>', "html.parser"))
+    for question in questions:
+        answer = question.find(class_="admonition").extract()
+        answer["data-to"] = question.find(class_="admonition-title").get_text()
+        page("section")[-1].append(answer)
 
 
 def list_sections(article):

@@ -21,6 +21,7 @@ FORMULA = re.compile(r"\$\$(?P<formula>[^$]+?)\s*\$\$(?: *\((?P<label>[\w-]+)\))
 EXERCISE = re.compile(r"^(?::{3,}|`{3,})\{exercise\}.*\n:label: *(\S+)", re.M)
 ROLE = re.compile(r"\{(?P<role>[\w:-]+)\}`(?P<text>[^`<]*?)(?: *<(?P<target>[^`>]+)>)?`")
 DEFINED = re.compile(r"^(?=\S)(.+)\n: +", re.M)
+DOWNLOAD = re.compile(r"<a [^>]*download>(.*?)</a>")
 PAGE = re.compile(r"(?<!!)\[(?P<words>[^\]]+)\]\((?!https?:)(?P<file>[^)#\s]+)[^)\s]*\)")
 
 
@@ -181,8 +182,9 @@ class Writer:
         return [f"> {line}".rstrip() for line in lines] + [""]
 
     def write_text(self, text):
-        """Return prose without roles, without labels of formulas and links to other pages."""
+        """Return prose without roles, labels of formulas, and links to other pages and files."""
         text = DEFINED.sub(r"\1: ", FORMULA.sub(self.write_formula, text))
+        text = DOWNLOAD.sub(r"\1", text)
         return PAGE.sub(self.write_link, ROLE.sub(self.write_role, text))
 
     def write_formula(self, found):

@@ -1,13 +1,18 @@
-"""Make the notebook that a page hands out work alone.
+"""Make what the book hands out work alone: its notebooks, and all of it.
 
 The file behind the download button is plain Markdown, for viewers
 that know no MyST. Its first cell installs gdcourse, which is on no
 index, from a wheel that the book carries. The page offers that wheel
-in the same menu as the notebook.
+in the same menu as the notebook. The first page has the project, as a
+zip; a book without solutions has there what a class receives.
 """
 
 import json
+import shutil
 import sys
+import tempfile
+import zipfile
+from fnmatch import fnmatch
 from pathlib import Path
 
 from hatchling.builders.wheel import WheelBuilder
@@ -15,9 +20,13 @@ from hatchling.builders.wheel import WheelBuilder
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT))  # where Sphinx was not started there
 
+from tools.classes import make_class  # noqa: E402
 from tools.plain import Book, make_plain  # noqa: E402
 from tools.working_copy import add_answers, make_cell  # noqa: E402
 
+PROJECT = "gradient-descent.zip"
+HIDDEN = {".ci", ".github", ".editorconfig"}
+HIDDEN |= {".gitattributes", ".gitignore"}
 INSTALL = """\
 # gdcourse is on no index. Where it is missing, this cell installs it,
 # and what the chapter needs besides, from the wheel that the page
@@ -40,6 +49,7 @@ if find_spec("gdcourse") is None:
 def setup(app):
     """Tell Sphinx when to build the wheel, and what to rewrite."""
     app.connect("builder-inited", build_wheel)
+    app.connect("builder-inited", pack_project)
     app.connect("html-page-context", offer_wheel, priority=502)
     app.connect("build-finished", rewrite_notebooks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -50,6 +60,37 @@ def build_wheel(app):
     if app.builder.format == "html":
         builder = WheelBuilder(str(ROOT))
         list(builder.build(directory=Path(app.outdir, "_static")))
+
+
+def pack_project(app):
+    """Pack what one needs to run, change and test the course."""
+    if app.builder.format != "html":
+        return
+    target = Path(app.outdir, "_static", PROJECT)
+    if Path(app.srcdir) != ROOT:  # a copy that is without solutions
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copy(make_class(ROOT, Path(folder)), target)
+        return
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in list_project(ROOT):
+            name = f"{target.stem}/{path.relative_to(ROOT).as_posix()}"
+            entry = zipfile.ZipInfo(name)  # of 1980, on every day
+            entry.external_attr = path.stat().st_mode << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, path.read_bytes())
+
+
+def list_project(folder):
+    """Yield the files of the project: not what it makes, nor others'."""
+    made = (ROOT / ".gitignore").read_text("utf-8").split()
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") and path.name not in HIDDEN:
+            continue
+        place = f"/{path.name}" if folder == ROOT else path.name
+        names = {path.name, place, f"{path.name}/", f"{place}/"}
+        if any(fnmatch(name, line) for name in names for line in made):
+            continue
+        yield from list_project(path) if path.is_dir() else [path]
 
 
 def name_of_wheel(app):

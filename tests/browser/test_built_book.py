@@ -340,6 +340,10 @@ def test_a_book_without_solutions_shows_none(small_book, tmp_path):
     drawn = [name for cell in cells for name in pictures_of(cell)]
     assert [(folder / f"_images/{name}.png").exists() for name in drawn] == [False, True]
     assert {path.name: found for path in pages(folder) if (found := broken(path))} == {}
+    with zipfile.ZipFile(folder / "_static" / "gradient-descent.zip") as archive:
+        names = archive.namelist()
+    assert "gradient-descent/work/02_sgd.ipynb" in names  # what a class receives
+    assert not any("/book/" in name for name in names)
 
 
 # A download, a zip, an ePub, paper
@@ -405,6 +409,35 @@ def test_a_downloaded_notebook_has_the_numbers_of_its_page(html):
     assert numbers == plain.Book(course.ROOT).numbers
 
 
+def test_the_book_carries_its_project(html):
+    """All that is in the repository, and nothing else; a class gets its own copy."""
+    with zipfile.ZipFile(html / "_static" / "gradient-descent.zip") as archive:
+        packed = {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
+    made = (course.BUILD, course.VENV, course.ROOT / "node_modules", course.WORK)
+    needed = {"course.py", "requirements.txt", "package-lock.json", ".ci/run", "tests/conftest.py"}
+    assert needed <= set(packed)
+    assert not any(
+        (course.ROOT / name).is_relative_to(folder) for name in packed for folder in made
+    )
+    folders = [course.ROOT / name for name in ("book", "gdcourse", "tests", "tools", "benchmarks")]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    kept = [path for path in files if not {"__pycache__", ".hypothesis"} & {*path.parts}]
+    assert {path.relative_to(course.ROOT).as_posix() for path in kept} <= set(packed)
+    assert len(kept) > 200
+
+
+@pytest.mark.long
+def test_the_project_in_the_book_builds_the_book(html, tmp_path):
+    """Unpacked elsewhere, without a repository around it."""
+    shutil.unpack_archive(html / "_static" / "gradient-descent.zip", tmp_path)
+    root = tmp_path / "gradient-descent"
+    (root / "node_modules").symlink_to(course.ROOT / "node_modules")
+    code = f"import course; raise SystemExit(course.build('{course.NO_LIVE}'))"
+    assert subprocess.call([sys.executable, "-c", code], cwd=root) == 0
+    there = (root / "_build" / "html" / "_static" / "gradient-descent.zip").read_bytes()
+    assert there == (html / "_static" / "gradient-descent.zip").read_bytes()
+
+
 @pytest.mark.long
 def test_the_zip_opens_from_the_disk(browser, html, tmp_path):
     course.zip_folder(html, tmp_path / "book.zip")
@@ -454,6 +487,10 @@ def test_on_paper_every_link_stays_inside(html):
     assert [a for a in addresses if not a.startswith(("#", "https://"))] == []
     folded = [tag for tag in re.findall(r"<details[^>]*>", text) if " open=" not in tag]
     assert folded == []
+    asked = re.findall(r'class="gd-question|data-to="(Question \d+)"', text)
+    order = "".join("a" if answered else "q" for answered in asked)
+    assert re.fullmatch("(q+a+)+", order)
+    assert order.count("q") == order.count("a") > 40
 
 
 @pytest.mark.long

@@ -67,6 +67,37 @@ def test_a_photograph_scrolls_on_a_telephone_and_is_large_at_a_tap(page):
     other.close()
 
 
+def test_on_paper_the_answers_stand_at_the_end_and_on_the_screen_they_go_back(page):
+    order = """kind => {
+        dispatchEvent(new Event(kind));
+        const nodes = document.querySelectorAll(".gd-question, [data-to]");
+        return [...nodes].map(node => node.dataset.to ?? "asked");
+    }"""
+    answers = [f"Question {k}" for k in (1, 2, 3, 4)]
+    assert page.evaluate(order, "beforeprint") == ["asked"] * 4 + answers
+    back = [word for answer in answers for word in ("asked", answer)]
+    assert page.evaluate(order, "afterprint") == back
+
+
+def test_the_sidebar_shows_all_chapters_and_what_is_done(page):
+    other = page.context.new_page()
+    other.set_viewport_size({"width": 1280, "height": 800})
+    other.goto(page.url)
+    kept = {f"02_sgd/{k}": {"chosen": k, "right": 2, "first": k == 2} for k in (1, 2)}
+    store = "kept => localStorage.setItem('gdcourse-practice', JSON.stringify({questions: kept}))"
+    other.evaluate(store, kept)
+    other.goto(page.url.replace("02_sgd", "about"))
+    chapters = other.locator(".bd-sidebar-primary .toctree-l1:has-text('.')")
+    assert chapters.count() == 12
+    boxes = [each.bounding_box() for each in chapters.all()]
+    assert max(box["y"] + box["height"] for box in boxes) <= 800
+    marked = other.locator(".bd-sidebar-primary a:has(.gd-done)")
+    (text,) = marked.all_text_contents()
+    assert " ".join(text.split()) == "2. SGD: one row at a time ✓ 1 right"
+    other.evaluate("localStorage.clear()")
+    other.close()
+
+
 def test_every_page_says_what_it_is_about(html):
     for path in sorted((html / "book").glob("*.html")):
         text = path.read_text("utf-8").partition('<meta name="description" content="')[2]
