@@ -14,6 +14,7 @@ import pytest
 
 import course
 import gdcourse as gd
+from book._ext import book_figures
 from gdcourse.history import Record
 from gdcourse.lesson import explorer, figures
 
@@ -262,6 +263,36 @@ def test_a_photograph_stays_pixels():
     ax.imshow(np.random.default_rng(0).random((400, 600, 3)))
     assert set(figures.draw_all(figure)) == {"image/png"}
     plt.close(figure)
+
+
+def brightness(colour):
+    """Return the relative luminance of #rrggbb, as WCAG 2.2 defines it."""
+    parts = np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)]) / 255
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def contrast(*colours):
+    dark, light = sorted(map(brightness, colours))
+    return (light + 0.05) / (dark + 0.05)
+
+
+LETTERS = re.compile(r'id="text_\d+">\s*(?:<!--.*?-->\s*)?<g(?: style="fill: (#\w{6}))?', re.S)
+
+
+def test_letters_stand_out_by_day_and_by_night():
+    """Those of every stored figure, in its wide and in its narrow layout, on the page's paper."""
+    cells = [
+        c for path in course.BOOK.glob("*.ipynb") for c in json.loads(path.read_text())["cells"]
+    ]
+    drawn = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+    texts = ["".join(data.get(k, "")) for data in drawn for k in ("image/svg+xml", figures.NARROW)]
+    inks = [ink or "#000000" for text in texts for ink in LETTERS.findall(text)]
+    assert len(inks) > 2000
+    assert round(contrast("#ffffff", "#767676"), 2) == 4.54
+    for ink in set(inks):
+        assert contrast(ink, "#ffffff") >= 4.5, ink
+        assert contrast(book_figures.darken(ink), "#121212") >= 4.5, ink
 
 
 def smallest_letters(svg, column=358):

@@ -1088,12 +1088,22 @@ def test_a_figure_of_the_book_is_small():
 LAYOUT = """(root) => {
     const box = (part) => root.querySelector(part).getBoundingClientRect().toJSON();
     const svg = root.querySelector(".gd-stage > svg");
+    const luminance = (colour) => colour.match(/[\\d.]+/g).slice(0, 3)
+        .map((part) => part / 255)
+        .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+        .reduce((sum, part, k) => sum + part * [0.2126, 0.7152, 0.0722][k], 0);
+    const paper = luminance(getComputedStyle(root.querySelector(".gd-picture")).backgroundColor);
+    const contrast = (text) => {
+        const ink = luminance(getComputedStyle(text).fill);
+        return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
+    };
     return {
         name: root.id,
         whole: root.getBoundingClientRect().toJSON(),
         picture: box(".gd-picture"),
         panel: box(".gd-controls"),
         letters: parseFloat(getComputedStyle(svg).fontSize) * svg.clientWidth / 440,
+        contrast: Math.min(...[...svg.querySelectorAll("text")].map(contrast)),
         wide: document.documentElement.scrollWidth - innerWidth,
     };
 }"""
@@ -1118,12 +1128,15 @@ def test_a_figure_fits_every_screen(browser, html, chapter):
     page.goto(f"{html.as_uri()}/book/{chapter}.html")
     figures = page.locator(".gd-explorer").all()
     assert figures
-    for width, height in SCREENS:
+    for (width, height), theme in product(SCREENS, ["light", "dark"]):
         page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        page.wait_for_function(f"document.documentElement.dataset.theme === '{theme}'")
         for figure in figures:
             found = figure.evaluate(LAYOUT)
             assert found["wide"] <= 0
             assert found["letters"] >= 10.95, found
+            assert found["contrast"] >= 4.5, found
             if width > 700:
                 assert found["whole"]["height"] <= 720, found
                 assert found["panel"]["left"] >= found["picture"]["right"], found

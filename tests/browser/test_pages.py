@@ -30,8 +30,8 @@ MEASURE = """() => ({
     cut: [...document.querySelectorAll("mjx-container[display=true]")]
         .filter(node => node.scrollWidth > node.clientWidth)
         .map(node => node.querySelector("mjx-assistive-mml").textContent),
-    overflow: document.documentElement.scrollWidth - window.innerWidth,
 })"""
+WIDER = "document.documentElement.scrollWidth - window.innerWidth"
 FIGURES = """() => ({
     figures: document.querySelectorAll(".gd-explorer").length,
     alive: document.querySelectorAll(".gd-alive").length,
@@ -75,7 +75,7 @@ class Visit:
     figures: int
     alive: int
     cut: list
-    overflow: int
+    overflow: dict
     requests: list
     complaints: list
     barriers: dict
@@ -121,11 +121,16 @@ def visit(request, context, roots):
     seen = page.evaluate(FIGURES)  # as soon as the page is loaded
     page.wait_for_function(FIT)
     seen |= page.evaluate(MEASURE)
+    overflow = {NARROW["width"]: page.evaluate(WIDER)}
+    for width in (320, 768, 1440):  # the first is a screen of 1280 pixels at 400 %
+        page.set_viewport_size({"width": width, "height": 900})
+        overflow[width] = page.evaluate(WIDER)
     outside = [url for url in requests if not url.startswith((roots[scheme], "data:", "blob:"))]
     heard = list(complaints)  # axe makes requests of its own
     barriers = find_barriers(page) if scheme == "http" else None
     page.close()
-    return Visit(name, **seen, requests=outside, complaints=heard, barriers=barriers)
+    done = {"requests": outside, "complaints": heard, "barriers": barriers, "overflow": overflow}
+    return Visit(name, **seen, **done)
 
 
 def find_barriers(page):
@@ -175,8 +180,8 @@ def test_every_picture_says_what_it_shows(visit):
     assert visit.nameless == []
 
 
-def test_a_narrow_page_does_not_scroll_sideways(visit):
-    assert visit.overflow <= 0
+def test_no_page_scrolls_sideways(visit):
+    assert {width: pixels for width, pixels in visit.overflow.items() if pixels > 0} == {}
 
 
 def test_no_formula_is_cut_on_a_telephone(visit):
@@ -233,6 +238,22 @@ def test_axe_still_finds_a_fault_among_fewer_nodes(context):
     faults = [fault.partition(":")[0] for fault in page.evaluate(FAULTS)]
     page.close()
     assert sorted(faults) == ["aria-hidden-focus", "color-contrast", "color-contrast", "image-alt"]
+
+
+# What is code, or raw TeX, or a button.
+NOT_PROSE = re.compile(r"\\[a-z(\[]|\$|\b(import|def|assert) \w|print\(|Contents|Show code|©")
+
+
+@pytest.mark.parametrize("word", ["momentum", "variance"])
+def test_an_excerpt_of_a_search_is_prose(browser, roots, word):
+    page = browser.new_page()
+    page.goto(f"{roots['http']}/search.html?q={word}")
+    page.wait_for_function("document.querySelectorAll('#search-results .context').length > 7")
+    excerpts = page.locator("#search-results .context").all_inner_texts()
+    page.close()
+    assert [text for text in excerpts if NOT_PROSE.search(text)] == []
+    assert sum(word in text.lower() for text in excerpts) > 5
+    assert min(map(len, excerpts)) > 60
 
 
 def test_search_finds_a_word(browser, address):

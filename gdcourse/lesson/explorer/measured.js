@@ -132,7 +132,7 @@ KINDS.filling = ({ name, colours, width, rows, runs, steps }) => {
   const places = Array.from({ length: code.length / 3 / (width + 2) - 2 }, (_, i) => Array.from({ length: width }, (__, j) => [i, j])).flat();
   const truth = places.map(([i, j]) => colour(i + 1, j + 1, 1));
   const around = places.map(([i, j]) => AROUND.flatMap(([down, right]) => [0, 1, 2].map((c) => colour(i + down, j + right, c))));
-  const fill = ([first, ...weights]) => around.map((values) => values.reduce((sum, value, k) => sum + weights[k] * value, first));
+  const fill = ([level, ...weights]) => around.map((values) => values.reduce((sum, value, k) => sum + weights[k] * value, level));
   const off = (values) => Math.sqrt(values.reduce((sum, value, k) => sum + (value - truth[k]) ** 2, 0) / truth.length);
   const guess = off(around.map((values) => (values[4] + values[10] + values[13] + values[19]) / 4));
   const errors = runs.map((run) => run.weights.map((weights) => off(fill(weights))));
@@ -141,11 +141,11 @@ KINDS.filling = ({ name, colours, width, rows, runs, steps }) => {
   const below = (k) => ({ ...strip, top: 22 + 70 * k });
   const titled = (title, values, k) => `<text x="${strip.left}" y="${below(k).top - 4}">${title}</text>${grey(values, width, below(k))}`;
   const at = ({ place }, k) => place[k];
+  const first = rows.findIndex((_, k) => errors[1][at(runs[1], k)] < guess);
 
   function draw({ step: k }) {
     const now = runs.map((run) => `${count(run.steps[at(run, k)])} ${run.steps[at(run, k)] === 1 ? "step" : "steps"}`);
     const curves = runs.map((run) => trace(plane.points(rows.slice(0, k + 1), run.place.slice(0, k + 1).map((place) => run.excess[place])), LOOKS[run.name], LOSSES));
-    const better = (t) => errors[1][at(runs[1], t)] < guess;
     return {
       height: TALL,
       legend: runs.map((run) => [run.name, LOOKS[run.name]]),
@@ -157,7 +157,7 @@ KINDS.filling = ({ name, colours, width, rows, runs, steps }) => {
       spoken: `After ${count(rows[k])} rows. ${runs.map((run, i) => `${run.name}, ${now[i]}: ${number(errors[i][at(run, k)])} grey levels off`).join("; ")}`,
       goals: [
         ["Stop where the full batch has just made its first step.", runs[0].steps[at(runs[0], k)] === 1 && k < steps],
-        ["Stop where the mini-batch is first better than the mean of four.", better(k) && !(k && better(k - 1))],
+        ["Stop where the mini-batch is first better than the mean of four.", k === first],
       ],
       picture: titled("as photographed", truth, 0)
         + each(runs, (run, i) => titled(`${run.name}, ${now[i]}`, fill(run.weights[at(run, k)]), i + 1))

@@ -149,7 +149,7 @@ def filling(X, y, runs, *, columns, corner, size, name="filling"):
     Parameters
     ----------
     X : (n, 24) array
-        Colours of the eight pixels around each, as `data.china(standardise=False)` has them.
+        Colours of the eight pixels around each, as ``data.china(standardise=False)`` has them.
     y : (n,) array
         Green of the pixel itself.
     runs : dict of Runs
