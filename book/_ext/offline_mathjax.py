@@ -28,10 +28,23 @@ SETTINGS = {
         "displayOverflow": "linebreak",
     },
 }
+# A few formulas at a time, so that a page answers in between.
+IN_TURN = """
+if (window.MathJax) MathJax.startup = {
+  async pageReady() {
+    const formulas = [...document.querySelectorAll(".math")];
+    while (formulas.length) {
+      await MathJax.typesetPromise(formulas.splice(0, 20));
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+  },
+};
+"""
 
 
 def setup(app):
     """Tell Sphinx what a page loads, and when to copy it."""
+    app.add_js_file(None, body=IN_TURN, priority=900)
     app.config.mathjax_path = "mathjax/startup.js"
     app.config.mathjax3_config = SETTINGS
     app.connect("build-finished", copy)

@@ -6,6 +6,7 @@ file that no page asks for.
 """
 
 import json
+import re
 import shutil
 from html import escape
 from pathlib import Path
@@ -45,6 +46,15 @@ STORAGE = """
 }
 </script>
 """
+# A script may run when the page has been read; and all that searches is
+# for the page of the search alone.
+BLOCKING = re.compile(
+    r"<script (?=[^>]*src=)(?![^>]*(defer|async|type=|_options))"
+)
+SEARCHING = re.compile(
+    r"<script [^>]*(searchtools|language_data|searchindex)\.js[^>]*>"
+    r"</script>\n?"
+)
 TAGS = """
 <meta name="description" content="{text}">
 <meta property="og:type" content="article">
@@ -96,7 +106,7 @@ def is_sentence(text):
 
 
 def finish(app, exception):
-    """Write the terms, and take away what no page asks for."""
+    """Write the terms; take away what no page asks for, or waits for."""
     if exception is not None or app.builder.format != "html":
         return
     static = Path(app.outdir, "_static")
@@ -105,6 +115,11 @@ def finish(app, exception):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     page = Path(app.outdir, "book", "glossary.html")
     found = read_terms(page.read_text("utf-8")) if page.exists() else {}
+    for path in [*page.parent.glob("*.html"), static.parent / "404.html"]:
+        if path.exists() and not path.name.startswith("slides-"):
+            text = SEARCHING.sub("", path.read_text("utf-8"))
+            text = BLOCKING.sub("<script defer ", text)
+            path.write_text(text, "utf-8")
     text = (
         f"globalThis.gdTerms = {json.dumps(found, ensure_ascii=False)};"
     )
