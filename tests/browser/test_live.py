@@ -27,12 +27,20 @@ CHAOS = {"tradeoffs-49", "tradeoffs-55"}
 FORBID = """Object.defineProperty(window, "localStorage", {
     get() { throw new Error("forbidden") }, configurable: true })"""
 LAST = "[...cell.querySelectorAll(':scope > .cell_output')].at(-1)"
-TABLES = """[...cell.querySelectorAll(":scope > .cell_output")]
-    .map(output => [...output.querySelectorAll("th, td")]
-        .filter(entry => !entry.closest(".gd-explorer"))
-        .flatMap(entry => [...entry.childNodes].filter(node => !node.classList?.contains("math")))
-        .map(node => node.textContent).join(" "))
-"""
+# A formula counts as the TeX that it is made of.
+TABLES = """(async () => {
+    await globalThis.MathJax?.typesetPromise?.()
+    const words = entry => {
+        const copy = entry.cloneNode(true)
+        const formulas = [...copy.querySelectorAll(".math")]
+        const typeset = formulas.length ? MathJax.startup.document.getMathItemsWithin(entry) : []
+        formulas.forEach((formula, place) => formula.replaceWith(typeset[place].math))
+        return copy.textContent.trim()
+    }
+    return [...cell.querySelectorAll(":scope > .cell_output")]
+        .map(output => [...output.querySelectorAll("th, td")]
+            .filter(entry => !entry.closest(".gd-explorer")).map(words).join(" "))
+})()"""
 # The text of the worker comes as a script, and stands here before it runs.
 FORBID_WORKER = """Object.defineProperty(globalThis, "gdLiveWorker", {
     set(text) { this.text = text },
