@@ -355,6 +355,13 @@ def wait_for_ticks():
     time.perf_counter = perf_counter
 
 
+def bars_without_a_thread():
+    """Let tqdm show its bars without a thread that watches them."""
+    from tqdm import tqdm
+
+    tqdm.monitor_interval = 0
+
+
 def stand_in_for_node():
     """Let the worker run the script that draws the course's figures."""
     import _host
@@ -442,14 +449,20 @@ def send(**message):
         line = line[os.write(1, line) :]
 
 
-def prepare():
-    """Begin what is the same in every page; its memory is kept."""
+def stand_in():
+    """Put something in the place of all that a page lacks."""
     concurrent.futures.ThreadPoolExecutor = Pool
     # The host grants all and says nothing of it; matplotlib asks.
     os.access = lambda path, *args, **kwargs: os.path.exists(path)
     wait_for_ticks()
+    bars_without_a_thread()
     stand_in_for_node()
     stand_in_for_pictures()
+
+
+def prepare():
+    """Begin what is the same in every page; its memory is kept."""
+    stand_in()
     import gdcourse
     import gdcourse.lesson.figures  # noqa: F401
     import scipy.stats  # noqa: F401
