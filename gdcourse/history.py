@@ -24,11 +24,11 @@ class History:
 
     Attributes
     ----------
-    step : (r,) int array
+    step : (r,) int64 array
         Updates made so far.
     epoch : (r,) float array
         Samples seen divided by the number of samples.
-    samples_seen : (r,) int array
+    samples_seen : (r,) int64 array
         Sample gradients computed so far.
     seconds : (r,) float array
         Time spent on drawing batches and on updates, but not on recording. Where a full-batch
@@ -58,9 +58,11 @@ class History:
     @classmethod
     def from_records(cls, records, interrupted=False):
         """The history of a list of `Record`."""
+        loss = records[-1].loss
         columns = map(np.asarray, zip(*records, strict=True))
-        diverged = not np.isfinite(records[-1].loss)
-        return cls(*columns, diverged=diverged, interrupted=interrupted)
+        # Counts are int64 on a platform of 32 bits, too: squared, they would not fit in less.
+        columns = (np.astype(c, np.int64) if c.dtype.kind == "i" else c for c in columns)
+        return cls(*columns, diverged=not np.isfinite(loss), interrupted=interrupted)
 
     def __len__(self):
         return len(self.step)

@@ -24,6 +24,12 @@ def test_counts_are_those_of_a_run(n, data, n_epochs, drop_last):
     assert counts.samples_seen == sum(sum(sizes) for sizes in epochs[:n_epochs])
 
 
+def test_counts_pass_the_whole_numbers_of_32_bits():
+    counts = gd.training_counts(*map(np.int32, (10**9, 256, 100)))
+    assert counts.samples_seen == 10**11
+    assert gd.training_memory(*map(np.int32, (10**9, 1, 1))).total == 8 * 10**9 + 4
+
+
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
 @pytest.mark.parametrize("cuts", [(0, 12), (0, 1, 12), (0, 3, 4, 9, 12), range(13)])
 def test_uneven_micro_batches_add_up_to_one_large_batch(xp, objective, cuts):

@@ -29,7 +29,7 @@ def test_columns_are_arrays_in_the_order_of_the_records():
     for number, (name, column) in enumerate(columns.items()):
         assert column is getattr(history, name)
         assert column.tolist() == [record[number] for record in RECORDS]
-    assert history.step.dtype.kind == history.samples_seen.dtype.kind == "i"
+    assert history.step.dtype == history.samples_seen.dtype == np.int64
 
 
 def test_a_history_counts_its_records_and_can_be_kept():

@@ -46,6 +46,7 @@ def hold(runs, rates, seeds, one, **tolerance):
             np.testing.assert_allclose(gd.to_host(runs.theta[i, k, ...]), theta, **tolerance)
             np.testing.assert_array_equal(runs.history.step[:n], history.step)
             np.testing.assert_array_equal(runs.history.samples_seen[:n], history.samples_seen)
+            assert runs.history.step.dtype == np.int64
             np.testing.assert_allclose(runs.history.epoch[:n], history.epoch)
             assert runs.history.diverged[i, k] == history.diverged
             for name in ("loss", "gradient_norm"):

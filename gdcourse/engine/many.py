@@ -575,7 +575,7 @@ def _gather(results, n_rates, n_seeds, of_rates, of_seeds, n_rows, like):
 
     xp = array_namespace(like)
     thetas = xp.stack([theta for theta, _, _ in runs])
-    step, samples_seen = np.array(records).T
+    step, samples_seen = np.array(records, np.int64).T
     last = np.array([measured[-1][0] for _, _, measured in runs])
     history = Histories(
         step,
