@@ -21,8 +21,9 @@ either: it opens work/, where what you write stays yours when the course changes
 it opens the chapters themselves. With --reference, `pdf` and `epub` also have the pages of the
 package and of the experiments. With --quick, `test` leaves out what needs a book, a kernel, a
 browser or workers; with --coverage, it also holds the share of the package that the suite runs;
-with --all, it also runs what takes minutes: every page, every form. With --live, it lets every page
-run its cells to their end in a browser, instead of the suite.
+with --all, it also runs what takes minutes: every page, every form. With --live, instead of the
+suite, it lets every page run its cells to their end in a browser, and tests the package in the
+Python of the pages, which has 32 bits.
 
 It needs Python 3.11 or later and nothing else: every verb first makes .venv and installs
 requirements.txt into it, where they are missing or have changed, and then runs inside it. Where
@@ -388,7 +389,7 @@ def lint():
 SHARED_OUT = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 QUICK = ("-m", "not slow")
 USUAL, ALL = ("-m", "not long"), "--all"
-LIVE, LIVE_TESTS = "--live", "tests/browser/test_live.py"
+LIVE, LIVE_TESTS = "--live", ("tests/browser/test_live.py", "tests/test_wasm32.py")
 COVERAGE = ("--cov=gdcourse", "--cov-report=term-missing:skip-covered", "--cov-fail-under=98")
 
 
@@ -402,7 +403,7 @@ def test(*arguments):
     if LIVE in arguments:
         pages = sorted(path.stem for path in BOOK.glob("*.ipynb"))
         os.environ["GDCOURSE_LIVE_PAGES"] = " ".join(pages)
-        given = given or [LIVE_TESTS]
+        given = given or LIVE_TESTS
     statuses = {"lint": lint()}
     if "--quick" not in arguments:
         statuses["book"] = build()
