@@ -133,7 +133,7 @@ BREAKS = st.tuples(st.integers(0, 4), st.integers(0, 79), st.booleans())
 
 @pytest.mark.parametrize("rule", [*RULES, "shards"])
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: type(scheme).__name__)
-@settings(max_examples=8)
+@settings(max_examples=settings.default.max_examples // 15)
 @given(record_every=st.sampled_from([None, 7]), breaks=st.lists(BREAKS, min_size=1, max_size=3))
 def test_a_run_that_broke_anywhere_goes_on_to_the_same_bits(
     in_shards, rule, scheme, record_every, breaks

@@ -875,9 +875,14 @@ def test_an_error_clears_the_numbers_of_the_run_before(page):
     assert numbers(page, "your-update")[1][0] == "0"
 
 
-def test_an_endless_loop_stops_by_itself_and_by_hand(page):
+def test_an_endless_loop_stops_by_itself_and_by_hand(page, another):
     loop = "def update(theta, X, y, learning_rate, step):\n    while True:\n        pass\n"
-    run_code(page, lambda _: loop, "Stopped after 5 seconds")
+    another.clock.install()
+    run_code(another, lambda _: loop, "Running")
+    another.clock.fast_forward(5_000)
+    said = another.get_by_label("What the run says")
+    said.get_by_text("Stopped after 5 seconds").wait_for(timeout=2_000)
+    assert_workers_end(another)
     run_code(page, lambda _: loop, "Running")
     page.locator("#gd-your-update").get_by_role("button", name="Stop").click()
     run_code(page)
@@ -903,12 +908,14 @@ def assert_workers_end(page):
 
 
 def test_a_second_run_before_the_interpreter_has_come_is_the_only_one(slow):
+    slow.clock.install()
     output = slow.get_by_label("What the run says")
     slow.get_by_label("Your update rule").focus()
     slow.keyboard.press("Control+Enter")
     slow.keyboard.press("Control+Enter")
     output.get_by_text("Ran 40 steps.").wait_for(timeout=20_000)
-    slow.wait_for_timeout(5_500)  # longer than a run may take
+    slow.clock.fast_forward(5_500)  # longer than a run may take
+    slow.wait_for_timeout(200)
     assert output.inner_text() == "Ran 40 steps. 0 of 3 tests pass."
     assert slow.workers == []
 
