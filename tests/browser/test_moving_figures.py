@@ -1138,6 +1138,7 @@ def test_a_figure_fits_every_screen(browser, html, chapter):
     for (width, height), theme in product(SCREENS, ["light", "dark"]):
         page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        page.evaluate("scrollTo(0, 0)")  # where no picture lies over its controls
         page.wait_for_function(f"document.documentElement.dataset.theme === '{theme}'")
         for figure in figures:
             found = figure.evaluate(LAYOUT)
