@@ -54,6 +54,14 @@ SPOIL = """new Promise((resolve, reject) => {
         changing.oncomplete = () => { opening.result.close(); resolve() }
     }
 })"""
+KEPT = """new Promise((resolve, reject) => {
+    const opening = indexedDB.open("gdcourse live")
+    opening.onsuccess = () => {
+        const asked = opening.result.transaction("parts").objectStore("parts").getAllKeys()
+        asked.onsuccess = () => { opening.result.close(); resolve(asked.result) }
+    }
+    opening.onupgradeneeded = () => reject(new Error("nothing is kept"))
+})"""
 SKIPPED = """(cells => cells.length && cells.every(cell => /Runs in Jupyter/.test(cell.innerText)))
     ([...document.querySelectorAll("[data-live=skipped]")])
 """
@@ -398,6 +406,16 @@ def test_a_page_runs_to_its_end_in_firefox(firefox, roots, name, scheme):
     inside = (*roots.values(), "data:", "blob:")
     assert [url for url in page.requests if not url.startswith(inside)] == []
     assert page.faults == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scheme", ["http", "file"])
+def test_firefox_keeps_one_copy_for_all_pages(firefox, roots, scheme):
+    Page(firefox, roots[scheme], "timings").run(1)
+    page = Page(firefox, roots[scheme], "bugs")  # nothing has run in it before
+    assert sorted(page.page.evaluate(KEPT)) == ["library", "memory", "module", "stamp"]
+    page.run(1)
+    assert page.state(1) == "done"
 
 
 @pytest.mark.long
