@@ -96,6 +96,7 @@ def test_every_class_is_asked_anew(browser, html):
     box.get_by_role("radio").first.check()
     assert box.locator(".gd-reply").inner_text().startswith("Not quite.")
     guess = show(page, "guess 1")
+    guess.get_by_role("slider").fill("0.5")
     guess.get_by_role("button", name="That is my guess").click()
     assert "Measured:" in guess.locator(".gd-reply").inner_text()
     assert page.evaluate("localStorage.length") == 0
