@@ -1131,7 +1131,7 @@ OFTEN = {"02_sgd", "04_tradeoffs", "06_sampling"}  # in the usual run: the highe
 )
 def test_a_figure_fits_every_screen(browser, html, chapter):
     page = browser.new_page(reduced_motion="reduce")
-    page.route("**/tex-*.js", lambda route: route.abort())  # formulas take time, and no part
+    page.route("**/mathjax/**", lambda route: route.abort())  # formulas take time, and no part
     page.goto(f"{html.as_uri()}/book/{chapter}.html")
     figures = page.locator(".gd-explorer").all()
     assert figures
