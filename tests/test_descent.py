@@ -404,7 +404,9 @@ def test_a_schedule_is_drawn_once_a_step_in_order(scheme):
         return 0.1
 
     theta, X, y = problem(LEAST_SQUARES)
-    path = gd.updates(X, y, theta, objective=Quartic(), batches=scheme, learning_rate=schedule)
+    path = gd.updates(
+        X, y, theta, objective=Quartic(), batches=scheme, learning_rate=schedule, rng=0
+    )
     drawn.clear()  # one is drawn at the door
     list(islice(path, 8))
     assert drawn == list(range(7))
