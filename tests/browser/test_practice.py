@@ -64,6 +64,7 @@ def test_each_option_is_answered_and_the_answer_is_kept(open_page):
     assert answer(page, 1, 1).startswith("Not quite. They are the same gradients twice")
     assert answer(page, 1, 2).startswith("Right. ")
     page.locator(".gd-reply mjx-container").first.wait_for()  # its formula
+    page.wait_for_timeout(300)  # the browser takes over in its own time what a page has stored
     page.reload()
     box = page.locator(".gd-question").first
     assert box.get_by_role("radio").nth(1).is_checked()

@@ -86,6 +86,7 @@ def test_the_sidebar_shows_all_chapters_and_what_is_done(page):
     kept = {f"02_sgd/{k}": {"chosen": k, "right": 2, "first": k == 2} for k in (1, 2)}
     store = "kept => localStorage.setItem('gdcourse-practice', JSON.stringify({questions: kept}))"
     other.evaluate(store, kept)
+    other.wait_for_timeout(300)  # the browser takes over in its own time what a page has stored
     other.goto(page.url.replace("02_sgd", "about"))
     chapters = other.locator(".bd-sidebar-primary .toctree-l1:has-text('.')")
     assert chapters.count() == 12
