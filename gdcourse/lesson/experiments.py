@@ -29,6 +29,7 @@ __all__ = [
     "accuracy_on_splits",
     "batch_errors",
     "compare_paired",
+    "descents",
     "fit_hyperbola",
     "fit_power",
     "fit_step_time",
@@ -87,6 +88,45 @@ def seconds_per_step(
         synchronize(theta)
         times.append((perf_counter() - start) / n_steps)
     return min(times)
+
+
+@parameters_of(descend_many)
+def descents(problem, batches, learning_rate, some, n_epochs=1, *, seeds, **options):
+    """The descent of a problem at every rate, from some of its seeds.
+
+    Parameters
+    ----------
+    problem : (objective, X, y, starts)
+        What is minimised, and one start for each of the seeds.
+    some : slice
+        Which of the seeds walk.
+    seeds : sequence of seeds
+        For `starts`, one for one.
+    **options : optional
+        Further arguments of `descend_many`: what to record, and where to stop.
+
+    Returns
+    -------
+    Runs
+
+    Examples
+    --------
+    >>> problem = LeastSquares(), np.eye(2), np.ones(2), np.zeros((4, 2))
+    >>> descents(problem, FullBatch(), [0.1, 0.2], slice(3), seeds=range(4)).theta.shape
+    (2, 3, 2)
+    """
+    objective, X, y, starts = problem
+    return descend_many(
+        X,
+        y,
+        starts[some],
+        objective=objective,
+        batches=batches,
+        learning_rate=learning_rate,
+        n_epochs=n_epochs,
+        rng=seeds[some],
+        **options,
+    )
 
 
 def tune(score, guess, factor=2.0, *, max_scores=40):
