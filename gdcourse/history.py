@@ -58,11 +58,10 @@ class History:
     @classmethod
     def from_records(cls, records, interrupted=False):
         """The history of a list of `Record`."""
-        loss = records[-1].loss
         columns = map(np.asarray, zip(*records, strict=True))
         # Counts are int64 on a platform of 32 bits, too: squared, they would not fit in less.
         columns = (np.astype(c, np.int64) if c.dtype.kind == "i" else c for c in columns)
-        return cls(*columns, diverged=not np.isfinite(loss), interrupted=interrupted)
+        return cls(*columns, diverged=not np.isfinite(records[-1].loss), interrupted=interrupted)
 
     def __len__(self):
         return len(self.step)

@@ -72,7 +72,8 @@ def pack_project(app):
             shutil.copy(make_class(ROOT, Path(folder)), target)
         return
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in list_project(ROOT):
+        made = (ROOT / ".gitignore").read_text("utf-8").split()
+        for path in list_project(ROOT, made):
             name = f"{target.stem}/{path.relative_to(ROOT).as_posix()}"
             entry = zipfile.ZipInfo(name)  # of 1980, on every day
             entry.external_attr = path.stat().st_mode << 16
@@ -80,9 +81,8 @@ def pack_project(app):
             archive.writestr(entry, path.read_bytes())
 
 
-def list_project(folder):
+def list_project(folder, made):
     """Yield the files of the project: not what it makes, nor others'."""
-    made = (ROOT / ".gitignore").read_text("utf-8").split()
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") and path.name not in HIDDEN:
             continue
@@ -90,7 +90,10 @@ def list_project(folder):
         names = {path.name, place, f"{path.name}/", f"{place}/"}
         if any(fnmatch(name, line) for name in names for line in made):
             continue
-        yield from list_project(path) if path.is_dir() else [path]
+        if path.is_dir():
+            yield from list_project(path, made)
+        else:
+            yield path
 
 
 def name_of_wheel(app):

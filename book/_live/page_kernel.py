@@ -180,12 +180,11 @@ class Session:
             test = statement.value
         held = ast.unparse(test)
         words = [c["claim"] for c in self.claims if held in c["holds"]]
+        measured = measure(test, frame)
         said = str(error).strip()
         if isinstance(statement, ast.Assert):
             words = [said] if said else words
-            measured = measure(test, frame)
         else:  # a function that compares, as NumPy's do
-            measured = measure(test, frame)
             apart = re.search(r"Max absolute difference.*: (.*)", said)
             if apart:
                 measured.append(f"largest difference: {apart[1]}")

@@ -141,17 +141,18 @@ KINDS.filling = ({ name, colours, width, rows, runs, steps }) => {
   const below = (k) => ({ ...strip, top: 22 + 70 * k });
   const titled = (title, values, k) => `<text x="${strip.left}" y="${below(k).top - 4}">${title}</text>${grey(values, width, below(k))}`;
   const at = ({ place }, k) => place[k];
+  const made = (run, k) => count(run.steps[at(run, k)]);
   const first = rows.findIndex((_, k) => errors[1][at(runs[1], k)] < guess);
 
   function draw({ step: k }) {
-    const now = runs.map((run) => `${count(run.steps[at(run, k)])} ${run.steps[at(run, k)] === 1 ? "step" : "steps"}`);
+    const now = runs.map((run) => several(made(run, k), "step"));
     const curves = runs.map((run) => trace(plane.points(rows.slice(0, k + 1), run.place.slice(0, k + 1).map((place) => run.excess[place])), LOOKS[run.name], LOSSES));
     return {
       height: TALL,
       legend: runs.map((run) => [run.name, LOOKS[run.name]]),
       head: [`after ${count(rows[k])} rows`, "steps", "J / J*", "grey levels off"],
       rows: [
-        ...runs.map((run, i) => [run.name, [count(run.steps[at(run, k)]), number(1 + run.excess[at(run, k)]), number(errors[i][at(run, k)])], LOOKS[run.name]]),
+        ...runs.map((run, i) => [run.name, [made(run, k), number(1 + run.excess[at(run, k)]), number(errors[i][at(run, k)])], LOOKS[run.name]]),
         ["mean of four neighbours", ["", "", number(guess)]],
       ],
       spoken: `After ${count(rows[k])} rows. ${runs.map((run, i) => `${run.name}, ${now[i]}: ${number(errors[i][at(run, k)])} grey levels off`).join("; ")}`,
