@@ -100,13 +100,15 @@ def before_build(app):
 
 
 def add_to_page(app, pagename, templatename, context, doctree):
-    """Give a page with cells the script and the style of their buttons.
+    """Give a page with cells the script of their buttons.
 
-    Elsewhere there is nothing to run.
+    Elsewhere there is nothing to run; all pages share one style.
     """
     made = Path(app.outdir) / "_static" / "live"
-    if made.is_dir() and 'class="cell ' in context.get("body", ""):
-        app.add_css_file("live/live.css")
+    if not made.is_dir():
+        return
+    app.add_css_file("live/live.css")
+    if 'class="cell ' in context.get("body", ""):
         app.add_js_file("live/live.js", defer="defer")
 
 

@@ -28,13 +28,18 @@ SETTINGS = {
         "displayOverflow": "linebreak",
     },
 }
-# A few formulas at a time, so that a page answers in between.
+# The formulas of the first screen at once, for what stands below moves
+# with them; then a few at a time, so that a page answers in between.
 IN_TURN = """
 if (window.MathJax) MathJax.startup = {
   async pageReady() {
     const formulas = [...document.querySelectorAll(".math")];
+    const top = (formula) => formula.getBoundingClientRect().top;
+    const shown = formulas.findIndex((each) => top(each) > innerHeight);
+    let many = Math.max(4, shown);
     while (formulas.length) {
-      await MathJax.typesetPromise(formulas.splice(0, 20));
+      await MathJax.typesetPromise(formulas.splice(0, many));
+      many = 4;
       await new Promise((resolve) => setTimeout(resolve));
     }
   },

@@ -95,6 +95,20 @@ def test_every_link_out_of_the_book_is_well_formed(html):
     print("\n".join(sorted(link for link in outside if not link.startswith("data:"))))
 
 
+def test_all_pages_share_one_style_sheet(html):
+    leading_on = html / "index.html"
+    shown = [path for path in pages(html) if not path.name.startswith("slides-")]
+    texts = [text_of_page(path) for path in shown if path != leading_on]
+    ((sheet,),) = {tuple(re.findall(r"_static/[^\"]+\.css", text)) for text in texts}
+    text = (html / sheet).read_text("utf-8")
+    assert "@import" not in text
+    named = re.findall(r"url\([\"']?(?!data:|#)([^)\"']+)", text)
+    assert named
+    assert [name for name in named if not (html / "_static" / name).is_file()] == []
+    for rule in (".bd-article ", ".gd-explorer", ".gd-live", ".sd-card", ".highlight .k"):
+        assert rule in text
+
+
 def test_every_figure_has_a_number_and_stands_above_its_code(html):
     numbers = 0
     for path in pages(html):

@@ -134,16 +134,16 @@ def visit(request, context, roots):
 
 
 def find_barriers(page):
-    """Return the serious faults that axe finds on a page, by theme."""
-    page.set_viewport_size(WIDE)
-    page.wait_for_function(FIT)
+    """Return the serious faults that axe finds, on a telephone by night and wide by day."""
     page.emulate_media(reduced_motion="reduce")
-    page.evaluate(THIN_OUT)
     page.add_script_tag(path=AXE)
     found = {}
-    for theme in ("light", "dark"):
+    for theme, size in (("dark", NARROW), ("light", WIDE)):
+        page.set_viewport_size(size)
+        page.wait_for_function(FIT)
         page.emulate_media(color_scheme=theme, reduced_motion="reduce")
         page.wait_for_function(f"document.documentElement.dataset.theme === '{theme}'")
+        page.evaluate(THIN_OUT)
         found[theme] = page.evaluate(FAULTS)
     return found
 
