@@ -4,6 +4,7 @@ Only the parts that its pages load are copied. MathJax 4 breaks a
 formula that is wider than its place, which on a telephone is most.
 """
 
+import re
 import shutil
 from pathlib import Path
 
@@ -45,15 +46,48 @@ if (window.MathJax) MathJax.startup = {
   },
 };
 """
+INLINE = re.compile(
+    r'(<span class="math notranslate nohighlight")(>\\\((.*?)\\\)<)', re.S
+)
+# What a formula looks like, in letters: what changes only those beside
+# it, what is set as a word, what is a single sign, and what only orders.
+LETTERS = (
+    (
+        r"\\(text|math\w+|operatorname|bar|hat|tilde|left|right)(?![a-z])",
+        "",
+    ),
+    (r"\\(min|max|log|ln|exp|cos)(?![a-z])", r"\1"),
+    (r"\\[a-zA-Z]+|&\w+;", "*"),
+    (r"\\?[{}^_\s,;!]", ""),
+)
 
 
 def setup(app):
     """Tell Sphinx what a page loads, and when to copy it."""
+    app.connect("html-page-context", keep_room)
     app.add_js_file(None, body=IN_TURN, priority=900)
     app.config.mathjax_path = "mathjax/startup.js"
     app.config.mathjax3_config = SETTINGS
     app.connect("build-finished", copy)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def keep_room(app, pagename, templatename, context, doctree):
+    """Tell how wide each formula will be, so that no line moves."""
+    context["body"] = INLINE.sub(
+        lambda found: (
+            f'{found[1]} style="--gd-width: {width(found[3]):.1f}em"'
+            f"{found[2]}"
+        ),
+        context.get("body", ""),
+    )
+
+
+def width(formula):
+    """Estimate how wide a formula is, in em."""
+    for pattern, instead in LETTERS:
+        formula = re.sub(pattern, instead, formula)
+    return 0.7 * len(formula)
 
 
 def copy(app, exception):

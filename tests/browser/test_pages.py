@@ -31,6 +31,12 @@ MEASURE = """() => ({
         .filter(node => node.scrollWidth > node.clientWidth)
         .map(node => node.querySelector("mjx-assistive-mml").textContent),
 })"""
+# How far what stood on a page has moved, as a part of the screen: over 0.1 readers lose their line.
+SHIFT = """new Promise(resolve => {
+    setTimeout(resolve, 100, 0)
+    new PerformanceObserver(list => resolve(list.getEntries().reduce(
+        (sum, entry) => sum + entry.value, 0))).observe({type: "layout-shift", buffered: true})
+})"""
 WIDER = "document.documentElement.scrollWidth - window.innerWidth"
 FIGURES = """() => ({
     figures: document.querySelectorAll(".gd-explorer").length,
@@ -75,6 +81,7 @@ class Visit:
     figures: int
     alive: int
     cut: list
+    shift: float
     overflow: dict
     requests: list
     complaints: list
@@ -120,7 +127,7 @@ def visit(request, context, roots):
     page.goto(f"{roots[scheme]}/{name}.html")
     seen = page.evaluate(FIGURES)  # as soon as the page is loaded
     page.wait_for_function(FIT)
-    seen |= page.evaluate(MEASURE)
+    seen |= page.evaluate(MEASURE) | {"shift": page.evaluate(SHIFT)}
     overflow = {NARROW["width"]: page.evaluate(WIDER)}
     for width in (320, 768, 1440):  # the first is a screen of 1280 pixels at 400 %
         page.set_viewport_size({"width": width, "height": 900})
@@ -212,6 +219,10 @@ def test_a_formula_that_cannot_be_broken_shows_that_it_scrolls(context, roots):
     page.wait_for_function(FIT)
     assert page.locator(".gd-scrolls, mjx-container[tabindex]").count() == 0
     page.close()
+
+
+def test_no_page_moves_under_its_reader(visit):
+    assert visit.shift < 0.1
 
 
 def test_every_figure_that_moves_is_alive(visit):
