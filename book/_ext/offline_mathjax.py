@@ -49,17 +49,15 @@ if (window.MathJax) MathJax.startup = {
 INLINE = re.compile(
     r'(<span class="math notranslate nohighlight")(>\\\((.*?)\\\)<)', re.S
 )
-# What a formula looks like, in letters: what changes only those beside
-# it, what is set as a word, what is a single sign, and what only orders.
+# A formula in letters: what changes only those beside it, what is set as
+# a word, and what is a single sign.
 LETTERS = (
-    (
-        r"\\(text|math\w+|operatorname|bar|hat|tilde|left|right)(?![a-z])",
-        "",
-    ),
+    (r"\\(text|math\w+|operatorname|bar|hat|left|right)(?![a-z])", ""),
     (r"\\(min|max|log|ln|exp|cos)(?![a-z])", r"\1"),
     (r"\\[a-zA-Z]+|&\w+;", "*"),
-    (r"\\?[{}^_\s,;!]", ""),
 )
+ORDER = r"\\?[{}^_\s,;!]"
+SMALL = re.compile(r"[_^](\{[^{}]*\}|\S)")
 
 
 def setup(app):
@@ -87,7 +85,11 @@ def width(formula):
     """Estimate how wide a formula is, in em."""
     for pattern, instead in LETTERS:
         formula = re.sub(pattern, instead, formula)
-    return 0.7 * len(formula)
+    small = "".join(SMALL.findall(formula))
+    letters, small = (
+        re.sub(ORDER, "", text) for text in (formula, small)
+    )
+    return 0.75 * len(letters) - 0.35 * len(small)
 
 
 def copy(app, exception):

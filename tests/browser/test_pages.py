@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 import nbformat
+import numpy as np
 import pytest
 from browsing import address, browser, html, served
 from sphinx_external_toc.parsing import parse_toc_yaml
@@ -30,6 +31,10 @@ MEASURE = """() => ({
     cut: [...document.querySelectorAll("mjx-container[display=true]")]
         .filter(node => node.scrollWidth > node.clientWidth)
         .map(node => node.querySelector("mjx-assistive-mml").textContent),
+    astray: [...document.querySelectorAll(".bd-article span.math:has(mjx-container)")]
+        .filter(node => node.offsetWidth)
+        .map(node => parseFloat(node.style.getPropertyValue("--gd-width"))
+            - node.offsetWidth / parseFloat(getComputedStyle(node).fontSize)),
 })"""
 # How far what stood on a page has moved, as a part of the screen: over 0.1 readers lose their line.
 SHIFT = """new Promise(resolve => {
@@ -81,6 +86,7 @@ class Visit:
     figures: int
     alive: int
     cut: list
+    astray: list
     shift: float
     overflow: dict
     requests: list
@@ -222,7 +228,10 @@ def test_a_formula_that_cannot_be_broken_shows_that_it_scrolls(context, roots):
 
 
 def test_no_page_moves_under_its_reader(visit):
+    """The room kept for a formula is its width, to an em in the middle of all of them."""
     assert visit.shift < 0.1
+    if visit.astray:
+        assert np.median(np.abs(visit.astray)) < 1
 
 
 def test_every_figure_that_moves_is_alive(visit):
