@@ -1119,7 +1119,7 @@ LAYOUT = """(root) => {
 SCREENS = [(1440, 900), (1280, 800), (768, 1024), (390, 844)]
 
 
-OFTEN = {"02_sgd", "04_tradeoffs", "06_sampling"}  # in the usual run: the highest of each kind
+OFTEN = {"04_tradeoffs"}  # in the usual run: the highest
 
 
 @pytest.mark.parametrize(

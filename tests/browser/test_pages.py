@@ -13,7 +13,7 @@ import course
 
 PAGES = list(parse_toc_yaml(course.ROOT / "_toc.yml"))
 # From the disk only the way to scripts, styles and pictures is another: the same on every page.
-FROM_THE_DISK = ["book/index", "book/03_minibatch", "book/api"]
+FROM_THE_DISK = ["book/03_minibatch", "book/api"]
 NARROW = {"width": 390, "height": 844}  # a telephone
 WIDE = {"width": 1280, "height": 900}
 LOUD = ("warning", "error")
@@ -109,9 +109,9 @@ def roots(html):
         yield {"http": http, "file": file}
 
 
-# One of each kind of page in the usual run: the first, one full of formulas, one of figures, and
-# a short one. The reference is read from the disk.
-OFTEN = ("index", "02_sgd", "06_sampling", "progress")
+# One of each kind of page in the usual run: the first, a chapter, and a short one. The reference is
+# read from the disk.
+OFTEN = ("index", "02_sgd", "progress")
 ON_THE_SERVER = [
     pytest.param(("http", page), marks=() if page.endswith(OFTEN) else pytest.mark.long)
     for page in PAGES

@@ -173,7 +173,13 @@ def test_of_two_guesses_the_geometric_mean_is_shown_and_a_telephone_shows_all(op
     assert needed <= there
 
 
-@pytest.mark.parametrize("storage", [FORBIDDEN, FULL], ids=["forbidden", "full"])
+@pytest.mark.parametrize(
+    "storage",
+    [
+        pytest.param(FORBIDDEN, id="forbidden", marks=pytest.mark.long),
+        pytest.param(FULL, id="full"),
+    ],
+)
 def test_the_page_answers_where_nothing_can_be_kept(open_page, storage, tmp_path):
     """And its theme changes still; the page of progress says that it keeps nothing."""
     page = open_page("01_full_batch", before=storage)
