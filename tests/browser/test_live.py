@@ -22,6 +22,8 @@ PAGES = os.environ.get("GDCOURSE_LIVE_PAGES", "timings").split()
 SHORT = ["index", *sorted(path.stem for path in course.BOOK.glob("[0-9]*.ipynb"))[:2]]
 IN_FIREFOX = [(name, "file") for name in SHORT]
 IN_FIREFOX += [(name, "http") for name in dict.fromkeys([*SHORT, *PAGES])]
+BEGUN = """!document.querySelector("script[src*='live/live.js']")
+    || document.documentElement.dataset.liveRuntime"""
 AT_REST = "!document.querySelector('[data-live=waiting], [data-live=running]')"
 NUMBER = re.compile(r"[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
 # Past the edge of stability the last bit of a sum decides: two machines differ there as well.
@@ -91,7 +93,7 @@ class Page:
             page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page = page
         page.goto(f"{root}/book/{name}.html")
-        page.wait_for_function("document.documentElement.dataset.liveRuntime", timeout=60_000)
+        page.wait_for_function(BEGUN, timeout=60_000)
 
     def find(self, number):
         """The selector of a cell, or of the answer to an exercise such as "1.2"."""
