@@ -273,9 +273,13 @@ def test_groups_of_seeds_change_nothing(monkeypatch, scheme):
 
 
 class Watched(np.random.Generator):
-    """A generator that notes which threads it draws in."""
+    """A generator that notes which threads it draws in, and may wait there for another."""
+
+    meeting = None
 
     def integers(self, *args, **options):
+        if self.meeting:
+            self.meeting.wait()
         self.threads = [*getattr(self, "threads", []), threading.get_ident()]
         return super().integers(*args, **options)
 
@@ -287,6 +291,8 @@ def test_a_generator_given_twice_keeps_its_turns(monkeypatch, given_twice):
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     first, second = (Watched(np.random.PCG64(seed)) for seed in (0, 1))
     rngs = [first, first if given_twice else second]
+    if not given_twice:
+        first.meeting = second.meeting = threading.Barrier(2, timeout=60)
     options = {"batches": gd.WithReplacement(1), "learning_rate": 0.01, "n_epochs": 2}
     gd.descend_many(X, y, theta, rng=rngs, record_every=99, **options)
     threads = {thread for rng in rngs for thread in rng.threads}
