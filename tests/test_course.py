@@ -31,6 +31,7 @@ def project(tmp_path, monkeypatch):
     """Point the runner at an empty project whose commands are recorded, not run."""
     (tmp_path / "requirements.txt").write_text("numpy==2.4.6\n")
     (tmp_path / "pyproject.toml").write_text("")
+    monkeypatch.delenv("GDCOURSE_PACKAGES", raising=False)  # which a run of the tests may have
     monkeypatch.setattr(course, "ROOT", tmp_path)
     monkeypatch.setattr(course, "VENV", tmp_path / ".venv")
     monkeypatch.setattr(course, "STAMP", tmp_path / ".venv" / "course-stamp.txt")
@@ -215,8 +216,9 @@ POSIX = pytest.mark.skipif(os.name == "nt", reason="sends the signals of POSIX")
 
 
 @pytest.fixture
-def clone(tmp_path):
+def clone(tmp_path, monkeypatch):
     """Make a folder with the runner and one verb, which says whose gdcourse it runs."""
+    monkeypatch.delenv("GDCOURSE_PACKAGES", raising=False)
     folder = tmp_path / "clone"
     (folder / "benchmarks").mkdir(parents=True)
     shutil.copy(course.__file__, folder)
