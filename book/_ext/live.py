@@ -97,18 +97,16 @@ def before_build(app):
     target = Path(app.outdir) / "_static" / "live"
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(make(artifacts), target)
+    app.add_css_file("live/live.css")  # of all pages, which share a sheet
 
 
 def add_to_page(app, pagename, templatename, context, doctree):
     """Give a page with cells the script of their buttons.
 
-    Elsewhere there is nothing to run; all pages share one style.
+    Elsewhere there is nothing to run.
     """
     made = Path(app.outdir) / "_static" / "live"
-    if not made.is_dir():
-        return
-    app.add_css_file("live/live.css")
-    if 'class="cell ' in context.get("body", ""):
+    if made.is_dir() and 'class="cell ' in context.get("body", ""):
         app.add_js_file("live/live.js", defer="defer")
 
 

@@ -29,25 +29,30 @@ def join_sheets(app, exception):
         return
     folder = Path(app.outdir)
     static = folder / "_static"
-    parts = set()
+    parts, joined = set(), {}
     for page in [*folder.glob("*.html"), *folder.glob("book/*.html")]:
         text = page.read_text("utf-8")
-        links = list(LINK.finditer(text))
-        if not links:
+        first = LINK.search(text)
+        if first is None:
             continue
-        whole = "".join(read(static, link[2], parts) for link in links)
-        version = hashlib.sha256(whole.encode()).hexdigest()[:8]
-        name = f"sheet-{version}.css"
-        (static / name).write_text(whole, "utf-8")
-        first, last = links[0], links[-1]
-        between = LINK.sub("", text[first.start() : last.end()])
-        link = f'<link rel="stylesheet" href="{first[1]}{name}">\n'
-        page.write_text(
-            text[: first.start()] + link + between + text[last.end() :],
-            "utf-8",
+        names = tuple(found[2] for found in LINK.finditer(text))
+        if names not in joined:
+            joined[names] = join(static, names, parts)
+        link = (
+            f'<link rel="stylesheet" href="{first[1]}{joined[names]}">\n'
         )
+        before, after = text[: first.start()], text[first.start() :]
+        page.write_text(before + link + LINK.sub("", after), "utf-8")
     for part in parts:
         (static / part).unlink()
+
+
+def join(static, names, parts):
+    """Write the sheets named, and what they import, as one; name it."""
+    whole = "".join(read(static, name, parts) for name in names)
+    version = hashlib.sha256(whole.encode()).hexdigest()[:8]
+    (static / f"sheet-{version}.css").write_text(whole, "utf-8")
+    return f"sheet-{version}.css"
 
 
 def read(static, name, parts):
